@@ -1,0 +1,169 @@
+"""Reading a campaign file: every error of the file at once, one line each, with its line, column and field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lipsdb.campaigns.engines import settings_problems
+from lipsdb.campaigns.problems import Problem, describe_all, did_you_mean, marked_values
+from lipsdb.campaigns.properties import Arrhenius, Diffusion
+from lipsdb.campaigns.schema import Campaign
+from lipsdb.campaigns.yaml_file import YamlFile, read_yaml
+from lipsdb.errors import BadInputError
+
+# A table that shows nothing without a property of this kind.
+TABLE_NEEDS = {"arrhenius": "arrhenius", "conductivity": "diffusion", "coordination": "coordination"}
+POTENTIAL_RECORD = "record.json"
+
+
+@dataclass(frozen=True)
+class CampaignFile:
+    """A valid campaign and the file it came from."""
+
+    path: Path
+    text: str
+    campaign: Campaign
+
+    def resolve(self, relative: str) -> Path:
+        """Absolute path of a file that the campaign names relative to itself."""
+        return (self.path.parent / relative).resolve()
+
+
+def load_campaign(path: str | Path, *, check_files: bool = True) -> CampaignFile:
+    """Read and check a campaign file.
+
+    Parameters
+    ----------
+    path : path of the YAML file
+    check_files : bool
+        Whether the files that the campaign names (structures, adopted potentials) must be there.
+
+    Returns
+    -------
+    CampaignFile
+
+    Raises
+    ------
+    BadInputError
+        One line for each error: ``FILE:LINE:COLUMN: FIELD: value received, what is allowed, what was probably meant``.
+    """
+    source = read_yaml(Path(path))
+    problems: list[Problem] = []
+    campaign = None
+    try:
+        campaign = Campaign.model_validate(source.data)
+    except ValidationError as error:
+        problems += describe_all(error, source.data, Campaign)
+    problems += _mark_problems(source, check_files)
+    problems += _training_problems(source.data)
+    if campaign is not None and not problems:
+        problems += _consistency_problems(source, campaign, check_files)
+    if problems or campaign is None:
+        raise BadInputError("\n".join(_lines(source, problems)))
+    return CampaignFile(source.path, source.text, campaign)
+
+
+def _lines(source: YamlFile, problems: list[Problem]) -> list[str]:
+    """One line a problem, in the order of the file."""
+    placed = sorted({(source.position(p.path, key=p.at_key), p.field, p.message) for p in problems})
+    return [
+        f"{source.path}:{line}:{column}: {field + ': ' if field else ''}{' '.join(message.split())}"
+        for (line, column), field, message in placed
+    ]
+
+
+def _section(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section of the raw data; empty if it is missing or not a mapping (which the model reports)."""
+    section = data.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _mark_problems(source: YamlFile, check_files: bool) -> Iterator[Problem]:
+    """Names that are not defined in the file, and files that are not there."""
+    for path, node, value in marked_values(Campaign.model_json_schema(), source.data):
+        if not isinstance(value, str):
+            continue
+        if "refers_to" in node:
+            section, kind = node["refers_to"], node.get("refers_to_kind")
+            entries = _section(source.data, section)
+            names = [
+                str(n) for n, e in entries.items() if kind is None or (isinstance(e, dict) and e.get("kind") == kind)
+            ]
+            if value not in names:
+                of_kind = f" of kind {kind}" if kind else ""
+                yield Problem(path, f"received {value!r}, no entry of {section}{of_kind}{did_you_mean(value, names)}")
+        elif "path_to" in node and check_files:
+            yield from _file_problems(path, node["path_to"], value, source.path.parent / value)
+
+
+def _file_problems(path: tuple[str | int, ...], what: str, value: str, target: Path) -> Iterator[Problem]:
+    if what == "file" and not target.is_file():
+        yield Problem(path, f"received {value!r}, no such file: give a path relative to the campaign file")
+    if what == "potential" and not (target / POTENTIAL_RECORD).is_file():
+        reason = f"no {POTENTIAL_RECORD} in that folder" if target.is_dir() else "no such folder"
+        yield Problem(
+            path,
+            f"received {value!r}, {reason}: give a folder with model files and {POTENTIAL_RECORD}",
+        )
+
+
+def _training_problems(data: dict[str, Any]) -> Iterator[Problem]:
+    """What the engines say to the settings of trainings."""
+    for name, potential in _section(data, "potentials").items():
+        train = potential.get("train") if isinstance(potential, dict) else None
+        if isinstance(train, dict) and isinstance(train.get("engine"), str) and isinstance(train.get("settings"), dict):
+            yield from settings_problems(train["engine"], train["settings"], ("potentials", name, "train", "settings"))
+
+
+def _consistency_problems(source: YamlFile, campaign: Campaign, check_files: bool) -> Iterator[Problem]:
+    """What each entry allows by itself but not together with the others."""
+    folder = source.path.parent
+    elements: dict[str, set[str]] = {}
+    for name, structure in campaign.structures.items():
+        if structure.crystal is None and not check_files:
+            continue
+        try:
+            structure.build(folder)
+            elements[name] = structure.elements(folder)
+        except BadInputError as error:
+            yield Problem(("structures", name, "file" if structure.crystal is None else "crystal"), str(error))
+    for name, md in campaign.md.items():
+        yield from {p.message: p for run in md.expand() for p in settings_problems("md", run, ("md", name))}.values()
+    yield from _element_problems(source, campaign, elements)
+    for name, prop in campaign.properties.items():
+        if isinstance(prop, Arrhenius):
+            yield from _arrhenius_problems(campaign, name, prop)
+    kinds = {prop.kind for prop in campaign.properties.values()}
+    for i, table in enumerate(campaign.tables):
+        if table in TABLE_NEEDS and TABLE_NEEDS[table] not in kinds:
+            yield Problem(
+                ("tables", i), f"received {table!r}, which needs a property of kind {TABLE_NEEDS[table]}: add one"
+            )
+
+
+def _element_problems(source: YamlFile, campaign: Campaign, elements: dict[str, set[str]]) -> Iterator[Problem]:
+    """Elements that a property names and the structure of its MD doesn't hold."""
+    for path, node, symbol in marked_values(Campaign.model_json_schema(), source.data):
+        if path[0] != "properties" or "is_element" not in node:
+            continue
+        md = campaign.md.get(campaign.properties[str(path[1])].of)
+        present = elements.get(md.structure) if md is not None else None
+        if md is not None and present is not None and symbol not in present:
+            where = f"not in the structure {md.structure}"
+            yield Problem(path, f"received {symbol!r}, {where}{did_you_mean(symbol, present)}")
+
+
+def _arrhenius_problems(campaign: Campaign, name: str, prop: Arrhenius) -> Iterator[Problem]:
+    """A slope needs two temperatures; three for its uncertainty."""
+    diffusion = campaign.properties[prop.of]
+    temperatures = campaign.md[diffusion.of].temperatures_K if isinstance(diffusion, Diffusion) else []
+    if len(temperatures) < 3:
+        yield Problem(
+            ("properties", name, "of"),
+            f"received {prop.of!r}, an MD at {len(temperatures)} temperatures: a fit with uncertainty needs at least 3",
+        )

@@ -1,0 +1,102 @@
+"""The campaign file as a whole: what is wanted, section by section.
+
+Every quantity has its unit in the key (``temperatures_K``, ``timestep_fs``); names link the sections.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from lipsdb.campaigns.base import CampaignModel, Name, Text, Unique, reference
+from lipsdb.campaigns.md import MolecularDynamics
+from lipsdb.campaigns.properties import Property
+from lipsdb.campaigns.published import Published, Reference
+from lipsdb.campaigns.structures import Structure
+
+Table = Literal["arrhenius", "conductivity", "coordination", "labels", "potentials", "cost"]
+
+
+class LabelSelection(CampaignModel):
+    """Labels of the database: those of the named systems at one level of theory."""
+
+    systems: Annotated[list[Text], Unique] = Field(
+        min_length=1, description="names of the systems, such as beta-Li3PS4"
+    )
+    level_of_theory: Text = Field(description="name of the level of theory, as given when the labels were ingested")
+    iterations: Annotated[list[Annotated[int, Field(ge=0)]], Unique] | None = Field(
+        default=None,
+        min_length=1,
+        description="iterations of the exploration; all, and labels without one, if left out",
+    )
+    stride: int = Field(default=1, ge=1, description="every how many frames of a system one is taken; 1 takes all")
+    limit: int | None = Field(
+        default=None, ge=1, description="most labels of each system, after stride; all if left out"
+    )
+
+
+class Dataset(CampaignModel):
+    """Labels for training, split by seed into a part to train on and a part held back."""
+
+    labels: Annotated[list[Annotated[str, Field(json_schema_extra={"refers_to": "labels"})]], Unique] = Field(
+        min_length=1, description="names of the label selections"
+    )
+    held_fraction: float = Field(gt=0, lt=1, description="fraction held back for the evaluation, no unit")
+    block_length: int = Field(
+        ge=1,
+        description="consecutive frames of one system that go into the same part, so that neighbours don't straddle",
+    )
+    seed: int = Field(ge=0, description="seed of the split, no unit")
+
+
+class Training(CampaignModel):
+    """How a potential is trained."""
+
+    engine: Literal["deepmd"] = Field(description="program that trains: deepmd")
+    dataset: str = reference("name of the dataset", "datasets")
+    threads: int = Field(default=1, ge=1, description="threads of the training; changes the speed, not what is asked")
+    settings: dict[str, Any] = Field(description="settings of the engine; see its own model")
+
+
+class Potential(CampaignModel):
+    """A potential: adopted (trained before, shipped with its record) or trained by this campaign."""
+
+    adopt: Text | None = Field(
+        default=None,
+        description="folder with model files and their record (record.json), relative to the campaign file",
+        json_schema_extra={"path_to": "potential"},
+    )
+    train: Training | None = Field(default=None, description="engine, dataset and settings of the training")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Potential:
+        if (self.adopt is None) == (self.train is None):
+            raise ValueError("must have exactly one of: adopt, train")
+        return self
+
+
+class Campaign(CampaignModel):
+    """A campaign: the questions of one study."""
+
+    name: Name = Field(description="name of the campaign in the database: letters, digits, . _ -")
+    description: Text = Field(description="what the campaign asks")
+    references: list[Reference] = Field(default=[], description="publications that the campaign follows")
+    structures: dict[Name, Structure] = Field(default={}, description="starting structures: name -> builder")
+    labels: dict[Name, LabelSelection] = Field(
+        default={}, description="selections of labels in the database: name -> selection"
+    )
+    datasets: dict[Name, Dataset] = Field(default={}, description="training data: name -> label selections and split")
+    potentials: dict[Name, Potential] = Field(default={}, description="potentials: name -> adopt or train")
+    md: dict[Name, MolecularDynamics] = Field(default={}, description="molecular dynamics: name -> conditions")
+    properties: dict[Name, Property] = Field(
+        default={}, description="what is computed from the MD: name -> kind and settings"
+    )
+    published: list[Published] = Field(default=[], description="published values that stand beside the campaign's own")
+    tables: Annotated[list[Table], Unique] = Field(default=[], description="tables that are printed at the end")
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Campaign:
+        if not (self.structures or self.labels or self.potentials):
+            raise ValueError("asks for nothing: give at least one of structures, labels, potentials")
+        return self

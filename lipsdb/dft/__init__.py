@@ -1,0 +1,1 @@
+"""DFT codes, one module each."""

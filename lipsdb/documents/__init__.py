@@ -1,0 +1,21 @@
+"""The documents: one module a collection, with its model, its identity and its indexes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lipsdb.documents.base import Document
+
+
+def document_types() -> dict[str, type[Document]]:
+    """The model of each kind of document."""
+    from lipsdb.documents.campaign import Campaign
+    from lipsdb.documents.dataset import Dataset
+    from lipsdb.documents.label import Label
+    from lipsdb.documents.potential import Potential
+    from lipsdb.documents.property import Property
+    from lipsdb.documents.run import Run
+    from lipsdb.documents.structure import Structure
+
+    return {model.kind: model for model in (Structure, Label, Dataset, Potential, Run, Property, Campaign)}

@@ -1,0 +1,84 @@
+"""Labels: energy, forces and virial of one configuration at one level of theory.
+
+Signs, once for the whole project: the virial is W = −dE/dε (eV) for a homogeneous strain ε, symmetric, as DeePMD-kit and
+LAMMPS count it; the stress is σ = −W/V, positive under tension, so that the pressure is P = tr(W)/(3V).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from lipsdb.documents.base import Array, Document, Model
+
+
+class LabelAsked(Model):
+    """Which configuration, at which level of theory."""
+
+    geometry: str = Field(description="Digest of numbers, positions and cell (see `geometry_digest`).")
+    level_of_theory: str = Field(description="Name of the level of theory.")
+
+
+class LabelOrigin(Model):
+    """Where a configuration and its numbers come from."""
+
+    source: str = Field(description="Data set or program: a DOI, a name, 'cp2k' …")
+    folder: str = Field(description="Folder in the data set, or trajectory.")
+    frame: int = Field(description="Index of the frame there, from 0.", ge=0)
+    trajectory: bool = Field(description="Whether neighbouring frames follow each other in time.")
+    iteration: int | None = Field(description="Active-learning iteration, from 1; None for initial data.")
+    temperatures_K: list[float] = Field(description="Temperatures of the runs it was taken from, where known (K).")
+    pressures_bar: list[float] = Field(description="Pressures of the runs it was taken from, where known (bar).")
+
+
+class LabelAnswer(Model):
+    """The configuration and what DFT gave for it."""
+
+    system: str = Field(description="Name of the system, as in the study.")
+    formula: str = Field(description="Composition of the cell.")
+    n_atoms: int = Field(description="Number of atoms.", gt=0)
+    numbers: Array = Field(description="Atomic numbers, (n_atoms,).")
+    positions: Array = Field(description="Cartesian positions, (n_atoms, 3), Å.")
+    cell: Array = Field(description="Cell vectors as rows, (3, 3), Å.")
+    energy_eV: float = Field(description="Total energy, eV.")
+    forces: Array = Field(description="Forces, (n_atoms, 3), eV/Å.")
+    virial: Array | None = Field(description="Virial W = −dE/dε, (3, 3), eV; None if it was not computed.")
+    max_force_eV_A: float = Field(description="Largest force on an atom, eV/Å.", ge=0)
+    origin: LabelOrigin
+
+
+class Label(Document):
+    """Document of `labels`."""
+
+    kind: ClassVar[str] = "label"
+    indexes = (
+        [("answer.system", 1), ("asked.level_of_theory", 1), ("answer.origin.iteration", 1), ("answer.formula", 1)],
+        [("asked.level_of_theory", 1), ("answer.origin.folder", 1), ("answer.origin.frame", 1)],
+    )
+    asked: LabelAsked
+    answer: LabelAnswer
+
+
+def geometry_digest(numbers: Any, positions: Any, cell: Any) -> str:
+    """Digest of a configuration: atomic numbers, positions and cell as they stand, in double precision.
+
+    Parameters
+    ----------
+    numbers : (n_atoms,) integers
+    positions : (n_atoms, 3) array, Å
+    cell : (3, 3) array, Å, rows are vectors
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits. Two configurations that differ in anything, even by a lattice translation, differ in it.
+    """
+    import hashlib
+
+    import numpy as np
+
+    text = hashlib.sha256()
+    for array, dtype in ((numbers, "<i4"), (positions, "<f8"), (cell, "<f8")):
+        text.update(np.ascontiguousarray(array, dtype=dtype).tobytes())
+    return text.hexdigest()[:32]

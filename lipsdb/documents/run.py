@@ -1,0 +1,44 @@
+"""Runs: molecular dynamics of a structure with a potential."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from lipsdb.documents.base import Array, ArtifactReference, Document, Model
+
+
+class RunAsked(Model):
+    """The conditions; structure and potential are the inputs."""
+
+    program: str = Field(description="MD program.")
+    settings: dict[str, Any] = Field(description="`lipsdb.md.settings.MDSettings`, complete.")
+
+
+class RunAnswer(Model):
+    """The trajectory and what was measured on the way."""
+
+    n_atoms: int = Field(description="Number of atoms.")
+    n_frames: int = Field(description="Frames in the trajectory.")
+    frame_interval_ps: float = Field(description="Time between frames, ps.")
+    trajectory: ArtifactReference = Field(description="AMBER NetCDF, unwrapped positions in Å, input order of atoms.")
+    topology: ArtifactReference = Field(description="First frame with elements (extended XYZ), for viewers.")
+    restart: ArtifactReference = Field(description="LAMMPS restart file of the last step.")
+    thermo: dict[str, Array] = Field(description="Columns of the thermodynamic output of production.")
+    thermo_units: dict[str, str] = Field(description="Unit of each column.")
+    mean_temperature_K: float = Field(description="Mean over production, K.")
+    mean_pressure_bar: float = Field(description="Mean over production, bar.")
+    mean_volume_A3: float = Field(description="Mean over production, Å³.")
+    mean_density_g_cm3: float = Field(description="Mean over production, g/cm³.")
+    mean_stress_GPa: Array = Field(description="Mean stress over production, (3, 3), GPa, tension positive.")
+    rotation: Array = Field(description="(3, 3): positions in the trajectory = structure's positions @ rotation.")
+
+
+class Run(Document):
+    """Document of `runs`."""
+
+    kind: ClassVar[str] = "run"
+    indexes = ([("asked.settings.temperature_K", 1), ("asked.settings.seed", 1)],)
+    asked: RunAsked
+    answer: RunAnswer

@@ -1,0 +1,31 @@
+"""Errors that a user can act on: one line that names the value, what is allowed, and the remedy."""
+
+from __future__ import annotations
+
+
+class LipsdbError(Exception):
+    """Base of all errors that the command line shows as one line, without a traceback."""
+
+
+class BadInputError(LipsdbError):
+    """A value from the user (file, option, campaign) that is not allowed."""
+
+
+class NotFoundError(LipsdbError):
+    """A document, artifact or collection that was asked for is not in the database."""
+
+
+class ServerError(LipsdbError):
+    """The MongoDB server cannot be started or reached."""
+
+
+class RefusedError(LipsdbError):
+    """A result that fails its gate (unphysical, unconverged, incomplete) and is not stored."""
+
+
+class InterruptedRunError(LipsdbError):
+    """A program was stopped from outside (signal, lost server); running the job again continues it."""
+
+
+class MissingProgramError(LipsdbError):
+    """An external program (``lmp``, ``dp``, ``mongod`` …) is not installed or not on ``PATH``."""

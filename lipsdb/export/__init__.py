@@ -1,0 +1,1 @@
+"""Training sets, potentials and archives out."""

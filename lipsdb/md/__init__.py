@@ -1,0 +1,1 @@
+"""Molecular dynamics with LAMMPS: input, run, restart, thermodynamic output, trajectory."""

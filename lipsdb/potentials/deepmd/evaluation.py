@@ -1,0 +1,78 @@
+"""Predictions of a trained DeePMD-kit potential, and their errors against labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsdb.errors import BadInputError
+from lipsdb.potentials.deepmd.program import environment, thread_variables
+from lipsdb.potentials.prediction_errors import PredictionErrors, Predictions, prediction_errors
+from lipsdb.potentials.training_set import LabelledFrames
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions and errors by system, and the errors over all systems (each frame and component counts the same)."""
+
+    predictions: dict[str, Predictions]
+    errors: dict[str, PredictionErrors]
+    overall: PredictionErrors
+
+
+def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads: int = 1) -> Evaluation:
+    """Predict energies, forces and virials of labelled frames and compare.
+
+    Parameters
+    ----------
+    model_path : Path
+        Frozen or compressed model.
+    systems : mapping of name to LabelledFrames
+    threads : int
+        Threads of TensorFlow, if this process has not loaded it before.
+
+    Returns
+    -------
+    Evaluation
+        Predictions in eV, eV/Å and eV; errors in meV/atom and meV/Å.
+
+    Raises
+    ------
+    BadInputError
+        If there is no such model, no frame, or an element that the model does not know.
+    """
+    if not Path(model_path).exists():
+        raise BadInputError(f"there is no model {model_path}: give a frozen model (.pb).")
+    with environment(thread_variables(threads)):
+        from deepmd.infer import DeepPot
+
+        model = DeepPot(str(model_path), auto_batch_size=True)
+        predictions = {name: _predict(model, name, frames) for name, frames in systems.items()}
+    return Evaluation(
+        predictions=predictions,
+        errors={name: prediction_errors([(systems[name], predicted)]) for name, predicted in predictions.items()},
+        overall=prediction_errors((systems[name], predicted) for name, predicted in predictions.items()),
+    )
+
+
+def _predict(model: Any, name: str, frames: LabelledFrames) -> Predictions:
+    from ase.data import atomic_numbers, chemical_symbols
+
+    known = model.get_type_map()
+    type_of = np.full(len(chemical_symbols), -1)
+    type_of[[atomic_numbers[element] for element in known]] = np.arange(len(known))
+    types = type_of[frames.numbers]
+    if (types < 0).any():
+        missing = chemical_symbols[int(frames.numbers[types < 0][0])]
+        raise BadInputError(f"system {name!r} has {missing}, but the potential knows {' '.join(known)}: leave it out.")
+    n = frames.n_frames
+    energies, forces, virials = model.eval(frames.positions.reshape(n, -1), frames.cells.reshape(n, 9), types)[:3]
+    return Predictions(
+        energies=np.asarray(energies, dtype=np.float64).reshape(n),
+        forces=np.asarray(forces, dtype=np.float64).reshape(n, frames.n_atoms, 3),
+        virials=np.asarray(virials, dtype=np.float64).reshape(n, 3, 3),
+    )

@@ -1,0 +1,1 @@
+"""Identity and content hashes, lineage, audit, withdrawal."""

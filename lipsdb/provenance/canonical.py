@@ -1,0 +1,152 @@
+"""Canonical form and hashes of documents.
+
+The rules, complete enough to write another verifier from them:
+
+- A value is written as JSON with sorted keys, no white space, UTF-8, floats in their shortest round-trip form
+  (``repr`` of a double: ``1.0``, ``1e-05``), integers without a point; NaN and infinities are not allowed.
+- An array is written as ``{"$array": {"dtype": …, "shape": […], "sha256": …}}``: the NumPy dtype string in
+  little-endian form (``<f8``, ``|u1``), and SHA-256 over its C-ordered little-endian bytes.
+- A date is written as ``{"$date": "2026-01-31T12:00:00.000Z"}`` (UTC, milliseconds, as MongoDB keeps it).
+- A digest is the SHA-256 of that text, in hexadecimal.
+
+In MongoDB an array stands as ``{"dtype": …, "shape": […], "zstd": Binary}``: the same bytes, compressed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from lipsdb.errors import BadInputError
+
+_ARRAY_KEYS = frozenset({"dtype", "shape", "zstd"})
+_COMPRESSOR = zstandard.ZstdCompressor(level=1)
+_DECOMPRESSOR = zstandard.ZstdDecompressor()
+
+
+def is_stored_array(value: Any) -> bool:
+    """Whether a value from MongoDB is an array in its stored form."""
+    return isinstance(value, Mapping) and value.keys() == _ARRAY_KEYS
+
+
+def _little_endian(array: np.ndarray) -> np.ndarray:
+    if array.dtype.hasobject:
+        raise BadInputError(f"an array of dtype {array.dtype} cannot be stored; convert it to numbers first")
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
+
+
+def _array_stands_for(dtype: str, shape: list[int], raw: bytes | memoryview) -> dict[str, Any]:
+    return {"$array": {"dtype": dtype, "shape": shape, "sha256": hashlib.sha256(raw).hexdigest()}}
+
+
+def decode_array(stored: Mapping[str, Any]) -> np.ndarray:
+    """Rebuild an array from its stored form.
+
+    Parameters
+    ----------
+    stored : mapping
+        ``{"dtype", "shape", "zstd"}`` as kept in MongoDB.
+
+    Returns
+    -------
+    numpy.ndarray
+        With the dtype and shape it was stored with; read-only.
+    """
+    return np.frombuffer(_DECOMPRESSOR.decompress(stored["zstd"]), dtype=stored["dtype"]).reshape(stored["shape"])
+
+
+def _date(value: datetime) -> tuple[datetime, dict[str, str]]:
+    if value.tzinfo is None:
+        raise BadInputError(f"the time {value} has no time zone; use datetime.now(UTC)")
+    value = value.astimezone(UTC)
+    value = value.replace(microsecond=value.microsecond // 1000 * 1000)
+    return value, {"$date": value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"}
+
+
+def encode(value: Any) -> tuple[Any, Any]:
+    """Turn a value into what MongoDB stores and what is hashed, in one pass.
+
+    Parameters
+    ----------
+    value : Any
+        Numbers, strings, None, dates with time zone, arrays, and mappings and sequences of these.
+
+    Returns
+    -------
+    stored, canonical : tuple
+        `stored` has arrays compressed; `canonical` has them replaced by their hashes, ready for JSON.
+
+    Raises
+    ------
+    BadInputError
+        For a value that has no canonical form (NaN, naive time, object array, unknown type).
+
+    Examples
+    --------
+    >>> stored, canonical = encode({"x": 1.5, "n": np.arange(2, dtype="u1")})
+    >>> canonical["n"]["$array"]["shape"], stored["n"]["dtype"]
+    ([2], '|u1')
+    """
+    if value is None or isinstance(value, (str, bool, int)):
+        return value, value
+    if isinstance(value, float):
+        value = float(value)
+        if value != value or value in (float("inf"), float("-inf")):
+            raise BadInputError(f"the number {value} cannot be stored; a missing value is written as null")
+        return value, value
+    if isinstance(value, Mapping):
+        if is_stored_array(value):
+            return dict(value), _array_stands_for(
+                value["dtype"], list(value["shape"]), _DECOMPRESSOR.decompress(value["zstd"])
+            )
+        stored, canonical = {}, {}
+        for key, item in value.items():
+            stored[key], canonical[key] = encode(item)
+        return stored, canonical
+    if isinstance(value, np.ndarray):
+        array = _little_endian(value)
+        dtype, shape = array.dtype.str, list(array.shape)
+        raw = array.data if array.size else b""
+        return {"dtype": dtype, "shape": shape, "zstd": _COMPRESSOR.compress(raw)}, _array_stands_for(dtype, shape, raw)
+    if isinstance(value, np.generic):
+        return encode(value.item())
+    if isinstance(value, (list, tuple)):
+        pairs = [encode(item) for item in value]
+        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if isinstance(value, datetime):
+        return _date(value)
+    raise BadInputError(f"a value of type {type(value).__name__} cannot be stored: {value!r}")
+
+
+def digest_of_canonical(canonical: Any) -> str:
+    """SHA-256 (hexadecimal) of a value that is already in canonical form."""
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hexadecimal) of a value's canonical form.
+
+    Examples
+    --------
+    >>> digest({"b": 1, "a": 2.0}) == digest({"a": 2.0, "b": 1})
+    True
+    >>> digest(1) == digest(1.0)  # the kind of a number is part of it
+    False
+    """
+    return digest_of_canonical(encode(value)[1])
+
+
+def decoded(value: Any) -> Any:
+    """Replace every stored array in a document from MongoDB by a NumPy array."""
+    if isinstance(value, Mapping):
+        return decode_array(value) if is_stored_array(value) else {key: decoded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [decoded(item) for item in value]
+    return value

@@ -1,0 +1,155 @@
+"""How a document gets its identity, its content hash and its seal, and how they are checked again.
+
+With ``digest`` from :mod:`lipsdb.provenance.canonical`:
+
+- identity ``_id`` = kind + "-" + the first 24 digits of ``digest({kind, schema_version, asked, inputs})``, where each
+  input counts by role, collection and id: what was asked, not what came out.
+- ``content`` = ``digest(answer)``: what was answered.
+- ``seal`` = ``digest`` of the whole document but for ``campaigns`` and ``seal``, with ``content`` in place of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lipsdb.provenance.canonical import digest_of_canonical, encode
+
+SCHEMA_VERSION = 1
+_ID_DIGITS = 24
+
+COLLECTIONS = {
+    "structure": "structures",
+    "label": "labels",
+    "dataset": "datasets",
+    "potential": "potentials",
+    "run": "runs",
+    "property": "properties",
+    "campaign": "campaigns",
+}
+
+
+def reference(document: Mapping[str, Any]) -> dict[str, str]:
+    """Give the small reference to a stored document: collection, id and content hash."""
+    return {
+        "collection": COLLECTIONS[document["kind"]],
+        "id": document["_id"],
+        "content": document["content"],
+    }
+
+
+def _identity_of_canonical(kind: str, version: int, asked: Any, inputs: Iterable[Mapping[str, Any]]) -> str:
+    links = [{"role": link["role"], "collection": link["collection"], "id": link["id"]} for link in inputs]
+    text = digest_of_canonical({"kind": kind, "schema_version": version, "asked": asked, "inputs": links})
+    return f"{kind}-{text[:_ID_DIGITS]}"
+
+
+def identity(kind: str, asked: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> str:
+    """Identity of a document: what was asked.
+
+    Parameters
+    ----------
+    kind : str
+        One of `COLLECTIONS`.
+    asked : mapping
+        Every parameter that changes the answer.
+    inputs : sequence of mappings
+        ``role``, ``collection`` and ``id`` of each document that it is made from (more keys are ignored).
+
+    Returns
+    -------
+    str
+        The ``_id``.
+
+    Examples
+    --------
+    >>> identity("run", {"temperature_K": 600.0, "seed": 1}, [])
+    'run-...'
+    """
+    return _identity_of_canonical(kind, SCHEMA_VERSION, encode(asked)[1], inputs)
+
+
+def _seal_of(canonical: Mapping[str, Any]) -> str:
+    return digest_of_canonical({key: canonical[key] for key in canonical if key not in {"answer", "campaigns", "seal"}})
+
+
+def seal(
+    kind: str,
+    asked: Mapping[str, Any],
+    inputs: Sequence[Mapping[str, Any]],
+    answer: Mapping[str, Any],
+    made_by: Mapping[str, Any],
+    campaigns: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Make the complete document that is stored in MongoDB.
+
+    Parameters
+    ----------
+    kind, asked, inputs
+        As for `identity`; each input also has the ``content`` hash it had when used.
+    answer : mapping
+        The result; arrays allowed anywhere.
+    made_by : mapping
+        Who and what made it (`lipsdb.documents.made_by`).
+    campaigns : sequence of str
+        Names of the campaigns that asked for it; not sealed, since a document can serve several.
+
+    Returns
+    -------
+    dict
+        With ``_id``, ``content`` and ``seal``; arrays compressed.
+    """
+    asked_stored, asked_canonical = encode(asked)
+    answer_stored, answer_canonical = encode(answer)
+    made_stored, made_canonical = encode(made_by)
+    links = [dict(link) for link in inputs]
+    document = {
+        "_id": _identity_of_canonical(kind, SCHEMA_VERSION, asked_canonical, links),
+        "kind": kind,
+        "schema_version": SCHEMA_VERSION,
+        "asked": asked_stored,
+        "inputs": links,
+        "answer": answer_stored,
+        "content": digest_of_canonical(answer_canonical),
+        "made_by": made_stored,
+    }
+    document["seal"] = _seal_of({**document, "asked": asked_canonical, "made_by": made_canonical})
+    document["campaigns"] = list(campaigns)
+    return document
+
+
+def seal_faults(document: Mapping[str, Any]) -> list[str]:
+    """Recompute identity, content and seal of a stored document and name what does not agree.
+
+    Parameters
+    ----------
+    document : mapping
+        As read from MongoDB.
+
+    Returns
+    -------
+    list of str
+        Empty if all agrees.
+    """
+    missing = {"_id", "kind", "schema_version", "asked", "inputs", "answer", "content", "made_by", "seal"} - set(
+        document
+    )
+    if missing:
+        return [f"the field {name!r} is missing" for name in sorted(missing)]
+    try:
+        sealed = {key: value for key, value in document.items() if key not in {"answer", "campaigns", "seal"}}
+        canonical = encode(sealed)[1]
+        content = digest_of_canonical(encode(document["answer"])[1])
+        id_ = _identity_of_canonical(
+            document["kind"], document["schema_version"], canonical["asked"], document["inputs"]
+        )
+        faults = []
+        if content != document["content"]:
+            faults.append("the answer is not the one that was stored (content hash differs)")
+        if id_ != document["_id"]:
+            faults.append(f"the identity does not follow from what was asked (recomputed {id_})")
+        if _seal_of(canonical) != document["seal"]:
+            faults.append("a sealed field was changed (seal differs)")
+    except Exception as error:  # damage can take any form; each is a finding, none may stop the audit
+        return [f"cannot be read: {type(error).__name__}: {error}"]
+    return faults

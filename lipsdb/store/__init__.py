@@ -1,0 +1,1 @@
+"""Connection, collections, artifacts and the embedded MongoDB server."""

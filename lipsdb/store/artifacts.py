@@ -1,0 +1,262 @@
+"""Artifacts: content-addressed, compressed blobs (trajectories, model files, inputs, logs).
+
+An artifact's name is the SHA-256 of its uncompressed bytes. Its document in ``artifacts`` says where the blob lies; it is
+written after the blob, so that a crash between leaves only an orphan blob, which the audit finds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Protocol
+from urllib.parse import urlsplit
+
+import zstandard
+from gridfs import GridFSBucket
+from gridfs.errors import NoFile
+from pymongo.database import Database as MongoDatabase
+from pymongo.errors import DuplicateKeyError
+
+from lipsdb.errors import BadInputError, NotFoundError
+
+BUCKET = "artifacts"
+_CHUNK = 1 << 20
+
+
+class BlobStore(Protocol):
+    """Where compressed blobs lie: a name for the place, and four verbs on keys."""
+
+    place: str
+
+    def write(self, key: str, source: IO[bytes]) -> Any:
+        """Store a stream; return the key under which it is found again."""
+
+    def open(self, key: Any) -> IO[bytes]:
+        """Open a stored blob; KeyError if it is not there."""
+
+    def delete(self, key: Any) -> None:
+        """Remove a blob; nothing happens if it is not there."""
+
+    def keys(self) -> Iterator[Any]:
+        """All keys of finished and unfinished blobs."""
+
+
+class GridFSBlobs:
+    """Blobs in MongoDB's GridFS, bucket ``artifacts``."""
+
+    place = "gridfs"
+
+    def __init__(self, database: MongoDatabase[dict[str, Any]]) -> None:
+        self._database = database
+        self._bucket = GridFSBucket(database, BUCKET, chunk_size_bytes=_CHUNK - 1024)
+
+    def write(self, key: str, source: IO[bytes]) -> Any:
+        return self._bucket.upload_from_stream(key, source)
+
+    def open(self, key: Any) -> IO[bytes]:
+        try:
+            return self._bucket.open_download_stream(key)  # type: ignore[return-value]
+        except NoFile as error:
+            raise KeyError(key) from error
+
+    def delete(self, key: Any) -> None:
+        with contextlib.suppress(NoFile):
+            self._bucket.delete(key)
+
+    def keys(self) -> Iterator[Any]:
+        # chunks, too: an upload that was killed leaves chunks without a file document
+        yield from self._database[f"{BUCKET}.files"].distinct("_id")
+        known = {"$lookup": {"from": f"{BUCKET}.files", "localField": "_id", "foreignField": "_id", "as": "file"}}
+        pipeline = [{"$group": {"_id": "$files_id"}}, known, {"$match": {"file": []}}, {"$project": {"_id": 1}}]
+        yield from (chunk["_id"] for chunk in self._database[f"{BUCKET}.chunks"].aggregate(pipeline))
+
+
+class FolderBlobs:
+    """Blobs as files in a folder, two levels deep."""
+
+    place = "file"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, key: str, source: IO[bytes]) -> Any:
+        import os
+        import shutil
+        import tempfile
+
+        path = self._folder / key[:2] / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{key}.")
+        with os.fdopen(descriptor, "wb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+            target.flush()
+            os.fsync(target.fileno())
+        Path(temporary).replace(path)
+        return key
+
+    def open(self, key: Any) -> IO[bytes]:
+        try:
+            return (self._folder / key[:2] / key).open("rb")
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
+
+    def delete(self, key: Any) -> None:
+        (self._folder / key[:2] / key).unlink(missing_ok=True)
+
+    def keys(self) -> Iterator[Any]:
+        yield from (path.name for path in self._folder.glob("*/*"))
+
+
+class S3Blobs:
+    """Blobs as objects below a prefix of an S3 bucket (credentials as boto3 finds them)."""
+
+    place = "s3"
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        import boto3
+
+        self._bucket = boto3.resource("s3").Bucket(bucket)
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def write(self, key: str, source: IO[bytes]) -> Any:
+        self._bucket.upload_fileobj(source, self._prefix + key)
+        return key
+
+    def open(self, key: Any) -> IO[bytes]:
+        from botocore.exceptions import ClientError
+
+        try:
+            return self._bucket.Object(self._prefix + key).get()["Body"]  # type: ignore[no-any-return]
+        except ClientError as error:
+            raise KeyError(key) from error
+
+    def delete(self, key: Any) -> None:
+        self._bucket.Object(self._prefix + key).delete()
+
+    def keys(self) -> Iterator[Any]:
+        yield from (entry.key.removeprefix(self._prefix) for entry in self._bucket.objects.filter(Prefix=self._prefix))
+
+
+def open_blob_store(address: str, database: MongoDatabase[dict[str, Any]]) -> BlobStore:
+    """Open the blob store that an address names: ``gridfs``, ``file:///folder`` or ``s3://bucket/prefix``."""
+    if address == "gridfs":
+        return GridFSBlobs(database)
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return FolderBlobs(Path(parts.path))
+    if parts.scheme == "s3":
+        return S3Blobs(parts.netloc, parts.path.strip("/"))
+    raise BadInputError(f"{address!r} is not an artifact store; use 'gridfs', 'file:///folder' or 's3://bucket/prefix'")
+
+
+class _HashingReader:
+    """Reads a stream and hashes what passes."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source, self._hash, self.size = source, hashlib.sha256(), 0
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._source.read(size)
+        self._hash.update(block)
+        self.size += len(block)
+        return block
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+class Artifacts:
+    """Content-addressed blobs with their documents in the collection ``artifacts``."""
+
+    def __init__(self, database: MongoDatabase[dict[str, Any]], blobs: BlobStore) -> None:
+        self._collection = database["artifacts"]
+        self.blobs = blobs
+
+    def put(self, source: Path | bytes, name: str) -> dict[str, Any]:
+        """Store a file or bytes, once however often it is put.
+
+        Parameters
+        ----------
+        source : Path or bytes
+            What to store.
+        name : str
+            The name under which it is shown and written out.
+
+        Returns
+        -------
+        dict
+            The reference that documents keep: ``sha256``, ``size`` (bytes), ``name``.
+        """
+        import io
+
+        def open_source() -> IO[bytes]:
+            return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+        with open_source() as stream:
+            reader = _HashingReader(stream)
+            while reader.read(_CHUNK):
+                pass
+        reference = {"sha256": reader.digest, "size": reader.size, "name": name}
+        if self._collection.find_one({"_id": reader.digest}, {"_id": 1}) is not None:
+            return reference
+        with open_source() as stream, zstandard.ZstdCompressor(level=3).stream_reader(stream) as compressed:
+            key = self.blobs.write(reader.digest, compressed)
+        entry = {"_id": reader.digest, "kind": "artifact", "name": name, "size": reader.size}
+        try:
+            self._collection.insert_one({**entry, "place": self.blobs.place, "key": key, "compression": "zstd"})
+        except DuplicateKeyError:  # another worker was quicker; its blob counts
+            if self.blobs.place == "gridfs":
+                self.blobs.delete(key)
+        return reference
+
+    def open(self, sha256: str) -> IO[bytes]:
+        """Open an artifact for reading (uncompressed).
+
+        Raises
+        ------
+        NotFoundError
+            If the artifact or its blob is not there.
+        """
+        entry = self._collection.find_one({"_id": sha256})
+        if entry is None:
+            raise NotFoundError(f"no artifact {sha256} in this database; `lipsdb audit` tells what is missing")
+        try:
+            blob = self.blobs.open(entry["key"])
+        except KeyError as error:
+            raise NotFoundError(
+                f"the blob of artifact {sha256} ({entry['name']}) is gone from {entry['place']}"
+            ) from error
+        return zstandard.ZstdDecompressor().stream_reader(blob)
+
+    def read(self, sha256: str) -> bytes:
+        """Read a whole artifact."""
+        with self.open(sha256) as stream:
+            return stream.read()
+
+    def save(self, sha256: str, path: Path) -> Path:
+        """Write an artifact to a file and return its path."""
+        import shutil
+
+        with self.open(sha256) as stream, path.open("wb") as target:
+            shutil.copyfileobj(stream, target, _CHUNK)
+        return path
+
+    def fault(self, entry: dict[str, Any]) -> str | None:
+        """Read an artifact's blob again and say what is wrong with it; None if nothing is."""
+        try:
+            with zstandard.ZstdDecompressor().stream_reader(self.blobs.open(entry["key"])) as stream:
+                reader = _HashingReader(stream)
+                while reader.read(_CHUNK):
+                    pass
+        except KeyError:
+            return "its blob is missing"
+        except Exception as error:  # damage can take any form; each is a finding
+            return f"its blob cannot be read: {type(error).__name__}: {error}"
+        if reader.digest != entry["_id"]:
+            return f"its bytes are not those that were stored (SHA-256 is now {reader.digest})"
+        if reader.size != entry.get("size"):
+            return f"its size is {reader.size} bytes, recorded are {entry.get('size')}"
+        return None

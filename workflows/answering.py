@@ -1,0 +1,273 @@
+"""How one question is answered, once: identity, lock, work, artifacts, document.
+
+A `Question` knows which document it asks for and from what it is made. Its id follows from that before anything runs.
+The job `answer` is what a Firework runs: if the document exists it returns at once; otherwise it takes the lock of the
+question's folder, lets the question's *performer* work there, and stores the one document.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jobflow import CURRENT_JOB, Job, job
+
+from lipsdb.documents import document_types
+from lipsdb.documents.base import Document, Input, MadeBy, Model
+from lipsdb.errors import BadInputError
+from lipsdb.provenance.machine import Stopwatch
+from lipsdb.store.database import Database, connect
+
+_PATIENCE_S = 90.0  # how long a worker waits for a server that went away
+_PROGRESS_INTERVAL_S = 1.0
+
+
+@lru_cache(maxsize=1)
+def _database_of_process(pid: int, environment: tuple[tuple[str, str], ...]) -> Database:
+    return connect(patience_s=_PATIENCE_S)
+
+
+def worker_database() -> Database:
+    """The database of this process (MongoDB clients must not cross a fork)."""
+    environment = tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("LIPSDB_")))
+    return _database_of_process(os.getpid(), environment)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Inputs chosen by a query when the question is asked: labels of a dataset."""
+
+    role: str
+    collection: str
+    criteria: tuple[dict[str, Any], ...]  # each with its own stride and limit per system
+
+    def expand(self, database: Database) -> list[Input]:
+        """The chosen documents, in the order of their ids."""
+        from lipsdb.workflows.labels import select_labels
+
+        return [Input.of(self.role, reference) for reference in select_labels(database, self.criteria)]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A document that is wanted.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of the document.
+    name : str
+        What a person calls it; the Firework's name.
+    asked : Model
+        Every parameter that changes the answer.
+    inputs : tuple
+        Pairs of a role and a `Question` or the reference of a document; or a `Selection`.
+    performer : str
+        ``module:function`` that does the work: ``(workplace, asked, inputs) -> (answer, made_by)``.
+    category : str
+        'dft', 'train', 'md' or 'analysis': which workers take it.
+    options : dict
+        What changes the speed but not the answer (ranks, threads, checkpoint interval).
+    """
+
+    kind: str
+    name: str
+    asked: Model
+    inputs: tuple[Any, ...]
+    performer: str
+    category: str
+    options: dict[str, Any] = field(default_factory=dict)
+    _id: list[str] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def model(self) -> type[Document]:
+        """The document's model."""
+        return document_types()[self.kind]
+
+    def id(self, database: Database) -> str:
+        """Identity of the document, known before it exists."""
+        if not self._id:
+            links: list[Input] = []
+            for link in self.inputs:
+                if isinstance(link, Selection):
+                    links += link.expand(database)
+                elif isinstance(link[1], Question):
+                    source = link[1]
+                    links.append(
+                        Input(role=link[0], collection=source.model.collection(), id=source.id(database), content="")
+                    )
+                else:
+                    links.append(Input.of(link[0], link[1]))
+            self._id.append(self.model.identity_of(self.asked, links))
+        return self._id[0]
+
+    def parents(self) -> list[Question]:
+        """The questions that must be answered before."""
+        return [link[1] for link in self.inputs if not isinstance(link, Selection) and isinstance(link[1], Question)]
+
+    def job(self, sources: Mapping[int, Any], campaigns: Sequence[str], document_id: str) -> Job:
+        """The job that answers it.
+
+        Parameters
+        ----------
+        sources : mapping
+            For each parent, by its Python ``id``: the reference of its document, or the output of its job.
+        campaigns : sequence of str
+            Who asks.
+        document_id : str
+            Identity of the document; stands in the Firework's spec as ``document``.
+        """
+        links: list[dict[str, Any]] = []
+        for link in self.inputs:
+            if isinstance(link, Selection):
+                links.append({"role": link.role, "collection": link.collection, "selection": list(link.criteria)})
+            else:
+                source = sources[id(link[1])] if isinstance(link[1], Question) else dict(link[1])
+                links.append({"role": link[0], "reference": source})
+        made = answer(self.kind, self.asked.model_dump(), links, self.performer, self.options, list(campaigns))
+        made.name = self.name
+        made.metadata.update({"document": document_id, "campaigns": list(campaigns)})
+        made.update_config({"manager_config": {"_category": self.category}})
+        return made
+
+
+@dataclass
+class Workplace:
+    """The folder in which one question is answered, and what the work there needs."""
+
+    database: Database
+    document_id: str
+    folder: Path
+    lock_fd: int
+    watch: Stopwatch
+    options: dict[str, Any]
+    name: str = ""
+    _last_progress: float = 0.0
+
+    def progress(self, done: float, total: float, unit: str = "steps") -> None:
+        """Tell how far the work is; at most one round trip a second, and never a failure."""
+        from pymongo.errors import PyMongoError
+
+        from lipsdb.documents.base import now
+
+        if time.monotonic() - self._last_progress < _PROGRESS_INTERVAL_S:
+            return
+        self._last_progress = time.monotonic()
+        entry = {"name": self.name, "done": done, "total": total, "unit": unit, "pid": os.getpid(), "updated_at": now()}
+        entry["started_at"] = self.watch.started_at
+        with contextlib.suppress(PyMongoError):
+            self.database.quick.get_collection("progress").replace_one({"_id": self.document_id}, entry, upsert=True)
+
+    def put(self, source: Path | bytes, name: str) -> dict[str, Any]:
+        """Store an artifact."""
+        return self.database.artifacts.put(source, name)
+
+
+@contextlib.contextmanager
+def _locked_folder(database: Database, document_id: str) -> Iterator[tuple[Path, int]]:
+    """The question's own folder, with a lock that also a surviving child process keeps."""
+    scratch = database.settings.scratch_folder / database.mongo.name
+    scratch.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(scratch / f"{document_id}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        folder = scratch / document_id
+        folder.mkdir(exist_ok=True)
+        yield folder, descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _launch_of_this_job(database: Database) -> dict[str, Any]:
+    """Which Firework and launch run now; empty outside FireWorks."""
+    current = CURRENT_JOB.job
+    if current is None:
+        return {}
+    fw_id = current.metadata.get("fw_id")
+    launch = None
+    if fw_id is not None:
+        launch = database.collection("launches").find_one({"fw_id": fw_id}, {"launch_id": 1}, sort=[("launch_id", -1)])
+    return {
+        "job_uuid": current.uuid,
+        "fw_id": fw_id,
+        "launch_id": launch["launch_id"] if launch else None,
+        "launchpad": database.identifier if fw_id is not None else None,
+    }
+
+
+def _performer(path: str) -> Callable[..., tuple[Model | dict[str, Any], MadeBy]]:
+    module, _, function = path.partition(":")
+    if not module.startswith("lipsdb."):
+        raise BadInputError(f"the performer {path!r} is not part of lipsdb; performers are lipsdb.workflows.…:function")
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+
+
+def _inputs_of(database: Database, links: Sequence[Mapping[str, Any]]) -> list[Input]:
+    inputs: list[Input] = []
+    for link in links:
+        if "selection" in link:
+            inputs += Selection(link["role"], link["collection"], tuple(link["selection"])).expand(database)
+        else:
+            inputs.append(Input.of(link["role"], link["reference"]))
+    return inputs
+
+
+@job
+def answer(
+    kind: str,
+    asked: dict[str, Any],
+    links: list[dict[str, Any]],
+    performer: str,
+    options: dict[str, Any],
+    campaigns: list[str],
+) -> dict[str, str]:
+    """Answer a question: return the reference of its document, after making it if it does not exist.
+
+    Parameters
+    ----------
+    kind, asked
+        The document wanted.
+    links : list of dicts
+        Its inputs: ``{role, reference}``, or ``{role, collection, selection}``.
+    performer : str
+        ``module:function`` that does the work.
+    options : dict
+        What changes the speed but not the answer.
+    campaigns : list of str
+        Who asks.
+
+    Returns
+    -------
+    dict
+        ``collection``, ``id`` and ``content`` of the document.
+    """
+    database = worker_database()
+    model = document_types()[kind]
+    question = model.model_fields["asked"].annotation.model_validate(asked)  # type: ignore[union-attr]
+    inputs = _inputs_of(database, links)
+    document_id = model.identity_of(question, inputs)
+    known = database.known([document_id])
+    if not known:
+        with _locked_folder(database, document_id) as (folder, lock_fd):
+            known = database.known([document_id])  # another worker may have answered while this one waited
+            if not known:
+                work = _performer(performer)
+                watch = Stopwatch(performer.rpartition(".")[2], launch=_launch_of_this_job(database))
+                name = CURRENT_JOB.job.name if CURRENT_JOB.job is not None else document_id
+                place = Workplace(database, document_id, folder, lock_fd, watch, dict(options), name)
+                result, made_by = work(place, question, inputs)
+                document = model(asked=question, inputs=inputs, answer=result).sealed(made_by, campaigns)
+                known = {document_id: database.insert(document)}
+                database.collection("progress").delete_one({"_id": document_id})
+            shutil.rmtree(folder, ignore_errors=True)
+    database.join_campaigns([document_id], campaigns)
+    return known[document_id]

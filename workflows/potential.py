@@ -1,0 +1,195 @@
+"""Datasets frozen from labels, and potentials trained on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from jobflow import Maker
+
+from lipsdb.documents.base import ArtifactReference, Input, MadeBy
+from lipsdb.documents.dataset import Dataset, DatasetAnswer, DatasetAsked, DatasetSystem
+from lipsdb.documents.potential import Parity, PotentialAnswer, PotentialAsked, SystemErrors
+from lipsdb.errors import BadInputError
+from lipsdb.provenance.machine import versions_of
+from lipsdb.workflows.answering import Question, Selection, Workplace
+from lipsdb.workflows.labels import frames_by_system, load_labels
+
+_PARITY_FORCES = 20_000  # force components kept for the parity figure
+
+
+@dataclass
+class DatasetMaker(Maker):  # type: ignore[misc]
+    """Freezes a dataset: which labels, and which of them are held out of training.
+
+    Parameters
+    ----------
+    held_fraction : float
+        Fraction of the labels held out.
+    block_length : int
+        Frames of one trajectory stay together in blocks of so many neighbours; single points are split one by one.
+    seed : int
+        Seed of the split.
+    """
+
+    name: str = "dataset"
+    held_fraction: float = 0.1
+    block_length: int = 20
+    seed: int = 1
+
+    def question(self, selections: Sequence[dict[str, Any]]) -> Question:
+        """Ask for the dataset of the labels that the selections find."""
+        return Question(
+            "dataset",
+            self.name,
+            DatasetAsked(held_fraction=self.held_fraction, block_length=self.block_length, seed=self.seed),
+            (Selection("label", "labels", tuple(selections)),),
+            f"{__name__}:freeze_dataset",
+            "analysis",
+        )
+
+
+def freeze_dataset(place: Workplace, asked: DatasetAsked, inputs: list[Input]) -> tuple[DatasetAnswer, MadeBy]:
+    """Split the labels: whole blocks of neighbouring frames are held out."""
+    from lipsdb.potentials.training_set import grouped_split
+
+    fields = {"answer.system": 1, "answer.n_atoms": 1, "answer.origin": 1, "asked.level_of_theory": 1}
+    ids = [link.id for link in inputs]
+    labels = {label["_id"]: label for label in place.database.collection("labels").find({"_id": {"$in": ids}}, fields)}
+    origins = [labels[id_]["answer"]["origin"] for id_ in ids]
+    groups = [f"{origin['source']}/{origin['folder']}" for origin in origins]
+    lengths = {
+        group: asked.block_length if origin["trajectory"] else 1 for group, origin in zip(groups, origins, strict=True)
+    }
+    frames = np.array([origin["frame"] for origin in origins])
+    held = grouped_split(groups, frames, held_fraction=asked.held_fraction, block_length=lengths, seed=asked.seed)
+    kinds = [(labels[id_]["answer"]["system"], labels[id_]["answer"]["n_atoms"]) for id_ in ids]
+    total, kept_out = Counter(kinds), Counter(kind for kind, out in zip(kinds, held, strict=True) if out)
+    answer = DatasetAnswer(
+        level_of_theory=sorted({label["asked"]["level_of_theory"] for label in labels.values()}),
+        held=held,
+        systems=[
+            DatasetSystem(
+                system=kind[0], n_atoms=kind[1], n_training=total[kind] - kept_out[kind], n_held=kept_out[kind]
+            )
+            for kind in sorted(total)
+        ],
+        n_training=int((~held).sum()),
+        n_held=int(held.sum()),
+    )
+    return answer, place.watch.made_by(versions_of())
+
+
+@dataclass
+class DeepMDMaker(Maker):  # type: ignore[misc]
+    """Trains a DeePMD-kit potential on a dataset, freezes, compresses and evaluates it.
+
+    Parameters
+    ----------
+    settings : dict
+        Of `lipsdb.potentials.deepmd.DeepMDSettings`.
+    threads : int
+        Threads that the training uses.
+    """
+
+    name: str = "train deepmd"
+    settings: dict[str, Any] = field(default_factory=dict)
+    threads: int = 1
+
+    def question(self, dataset: Question | dict[str, str]) -> Question:
+        """Ask for the potential trained on this dataset."""
+        from lipsdb.potentials.deepmd import DeepMDSettings
+
+        settings = DeepMDSettings.model_validate(self.settings).model_dump(mode="json")
+        return Question(
+            "potential",
+            self.name,
+            PotentialAsked(engine="deepmd", settings=settings),
+            (("dataset", dataset),),
+            f"{__name__}:train_deepmd",
+            "train",
+            {"threads": self.threads},
+        )
+
+
+def train_deepmd(place: Workplace, asked: PotentialAsked, inputs: list[Input]) -> tuple[PotentialAnswer, MadeBy]:
+    """Train, freeze, compress and evaluate; continues from the last checkpoint when started again."""
+    from lipsdb.export.deepmd import write_deepmd_systems
+    from lipsdb.potentials.deepmd import DeepMDSettings, evaluate, train
+
+    stored = place.database.collection("datasets").find_one({"_id": inputs[0].id})
+    if stored is None:
+        raise BadInputError(f"the dataset {inputs[0].id} is not in this database; submit its campaign again")
+    dataset = Dataset.from_stored(stored)
+    ids = [link.id for link in dataset.inputs]
+    labels = load_labels(place.database, ids)
+    held = dataset.answer.held
+    training = frames_by_system([labels[id_] for id_, out in zip(ids, held, strict=True) if not out])
+    test = frames_by_system([labels[id_] for id_, out in zip(ids, held, strict=True) if out])
+    settings = DeepMDSettings.model_validate(asked.settings)
+    threads = int(place.options.get("threads", 1))
+    elements = _elements(training)
+    systems = write_deepmd_systems(place.folder / "training", training, elements=elements)
+    held_systems = write_deepmd_systems(place.folder / "held", test, elements=elements)
+    result = train(
+        place.folder / "train",
+        settings,
+        systems,
+        held_systems,
+        threads=threads,
+        progress=lambda done, total, _row: place.progress(done, total),
+        lock_fd=place.lock_fd,
+    )
+    evaluation = evaluate(result.compressed_path, test, threads=threads)
+    errors = [SystemErrors(system=name, **asdict(found)) for name, found in evaluation.errors.items()]
+    errors.append(SystemErrors(system="all", **asdict(evaluation.overall)))
+    files = [
+        *sorted(result.model_path.parent.glob("stage-*/input.json")),
+        *sorted(result.model_path.parent.glob("stage-*/train.log")),
+    ]
+    answer = PotentialAnswer(
+        elements=list(result.inputs[0]["model"]["type_map"]),
+        cutoff_A=settings.cutoff_A,
+        model=ArtifactReference(**place.put(result.compressed_path, result.compressed_path.name)),
+        files=[ArtifactReference(**place.put(result.model_path, result.model_path.name))],
+        learning_curve={key: np.asarray(column) for key, column in result.learning_curve.items()},
+        errors=errors,
+        parity=_parity(test, evaluation.predictions),
+    )
+    made_by = place.watch.made_by(
+        versions_of() | result.versions,
+        [place.put(path, f"{path.parent.name}-{path.name}") for path in files],
+        executable="dp",
+        core_seconds=result.core_seconds,
+    )
+    return answer, made_by
+
+
+def _elements(systems: dict[str, Any]) -> list[str]:
+    """Chemical symbols of all systems, by atomic number."""
+    from ase.data import chemical_symbols
+
+    return [chemical_symbols[z] for z in np.unique(np.concatenate([frames.numbers for frames in systems.values()]))]
+
+
+def _parity(systems: dict[str, Any], predictions: dict[str, Any]) -> Parity:
+    """Held-out labels against the potential; of the force components a random sample."""
+    names = sorted(systems)
+    n_atoms = {name: systems[name].n_atoms for name in names}
+    index = np.concatenate([np.full(systems[name].n_frames, i, "u2") for i, name in enumerate(names)])
+    label = np.concatenate([systems[name].forces.ravel() for name in names])
+    predicted = np.concatenate([predictions[name].forces.ravel() for name in names])
+    of_component = np.concatenate([np.full(systems[name].forces.size, i, "u2") for i, name in enumerate(names)])
+    sample = np.sort(np.random.default_rng(0).permutation(label.size)[:_PARITY_FORCES])
+    return Parity(
+        system=names,
+        system_index=index,
+        energy_label=np.concatenate([systems[name].energies / n_atoms[name] for name in names]),
+        energy_potential=np.concatenate([predictions[name].energies / n_atoms[name] for name in names]),
+        force_system_index=of_component[sample],
+        force_label=label[sample].astype("f4"),
+        force_potential=predicted[sample].astype("f4"),
+    )

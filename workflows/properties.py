@@ -1,0 +1,298 @@
+"""Properties from runs: diffusion and conductivity, coordination, and the Arrhenius fit over temperatures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jobflow import Maker
+
+from lipsdb.documents.base import Input, MadeBy
+from lipsdb.documents.property import PropertyAsked
+from lipsdb.documents.structure import Structure
+from lipsdb.errors import RefusedError
+from lipsdb.provenance.canonical import decoded
+from lipsdb.provenance.machine import versions_of
+from lipsdb.workflows.answering import Question, Workplace
+
+Result = tuple[dict[str, Any], MadeBy]
+
+
+@dataclass
+class DiffusionMaker(Maker):  # type: ignore[misc]
+    """Diffusion coefficient of one species in a run, and the conductivity that Nernst–Einstein gives.
+
+    Parameters
+    ----------
+    species : str
+        The moving element.
+    framework : tuple of str
+        Elements whose centre of mass is held at rest.
+    charge_e : float
+        Charge of the moving ion (e).
+    seed : int
+        Seed of the posterior sampling.
+    """
+
+    name: str = "diffusion"
+    species: str = "Li"
+    framework: tuple[str, ...] = ("P", "S")
+    charge_e: float = 1.0
+    seed: int = 0
+
+    def question(self, run: Question | dict[str, str]) -> Question:
+        """Ask for D of this run."""
+        parameters = {
+            "name": self.name,
+            "species": self.species,
+            "framework": list(self.framework),
+            "charge_e": float(self.charge_e),
+            "seed": self.seed,
+        }
+        return _of_run("diffusion", self.name, parameters, run, "measure_diffusion")
+
+
+@dataclass
+class CoordinationMaker(Maker):  # type: ignore[misc]
+    """Coordination numbers of one element by another over a run.
+
+    Parameters
+    ----------
+    centre, neighbour : str
+        Elements.
+    cutoff_A : float
+        Largest distance of a neighbour (Å).
+    """
+
+    name: str = "coordination"
+    centre: str = "P"
+    neighbour: str = "S"
+    cutoff_A: float = 2.5
+
+    def question(self, run: Question | dict[str, str]) -> Question:
+        """Ask for the coordination in this run."""
+        parameters = {
+            "name": self.name,
+            "centre": self.centre,
+            "neighbour": self.neighbour,
+            "cutoff_A": float(self.cutoff_A),
+        }
+        return _of_run("coordination", self.name, parameters, run, "measure_coordination")
+
+
+@dataclass
+class ArrheniusMaker(Maker):  # type: ignore[misc]
+    """Activation energy from D at several temperatures, replicas combined, and the conductivity extrapolated.
+
+    Parameters
+    ----------
+    extrapolate_to_K : float
+        Temperature at which D and σ are stated (K).
+    """
+
+    name: str = "arrhenius"
+    extrapolate_to_K: float = 300.0
+
+    def question(self, diffusion: Sequence[Question | dict[str, str]]) -> Question:
+        """Ask for the fit over these diffusion properties."""
+        return Question(
+            "property",
+            f"arrhenius {self.name}",
+            PropertyAsked(
+                property="arrhenius", parameters={"name": self.name, "extrapolate_to_K": float(self.extrapolate_to_K)}
+            ),
+            tuple(("diffusion", source) for source in diffusion),
+            f"{__name__}:fit_arrhenius_line",
+            "analysis",
+        )
+
+
+def _of_run(
+    kind: str, name: str, parameters: dict[str, Any], run: Question | dict[str, str], function: str
+) -> Question:
+    of = run.name.removeprefix("md ") if isinstance(run, Question) else run["id"]
+    asked = PropertyAsked(property=kind, parameters=parameters)
+    return Question("property", f"{name} {of}", asked, (("run", run),), f"{__name__}:{function}", "analysis")
+
+
+@dataclass(frozen=True)
+class _LoadedRun:
+    """A run's trajectory with what analysis needs to know of it."""
+
+    positions: np.ndarray  # (n_frames, n_atoms, 3) Å, unwrapped
+    cell: np.ndarray  # (n_frames, 3, 3) Å
+    frame_interval_ps: float
+    symbols: np.ndarray  # (n_atoms,)
+    masses: np.ndarray  # (n_atoms,) amu
+    conditions: dict[str, Any]  # stands in each property, so that queries need not join
+
+
+def _load_run(place: Workplace, run_id: str) -> _LoadedRun:
+    from ase.data import atomic_masses, chemical_symbols
+
+    from lipsdb.md.trajectory import read_trajectory
+
+    run = place.database.find(run_id)
+    structure_link = next(link for link in run["inputs"] if link["role"] == "structure")
+    potential_link = next(link for link in run["inputs"] if link["role"] == "potential")
+    structure = Structure.from_stored(place.database.find(structure_link["id"])).answer
+    answer, settings = run["answer"], run["asked"]["settings"]
+    trajectory = read_trajectory(place.database.artifacts.read(answer["trajectory"]["sha256"]))
+    expected = (answer["n_frames"], structure.n_atoms, 3)
+    if trajectory.positions.shape != expected:
+        raise RefusedError(
+            f"the trajectory of {run_id} has shape {trajectory.positions.shape}, its record says {expected}"
+        )
+    conditions = {
+        "structure": structure.name,
+        "formula": structure.formula,
+        "potential_id": potential_link["id"],
+        "run_id": run_id,
+        "temperature_K": float(settings["temperature_K"]),
+        "seed": settings["seed"],
+        "ensemble": settings["ensemble"],
+        "volume_A3": float(answer["mean_volume_A3"]),
+        "length_ps": float(answer["frame_interval_ps"] * (answer["n_frames"] - 1)),
+    }
+    return _LoadedRun(
+        trajectory.positions,
+        trajectory.cell,
+        float(answer["frame_interval_ps"]),
+        np.array([chemical_symbols[number] for number in structure.numbers]),
+        atomic_masses[structure.numbers],
+        conditions,
+    )
+
+
+def measure_diffusion(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
+    """D of one run, its uncertainty, and σ by Nernst–Einstein."""
+    from lipsdb.analysis.conductivity import nernst_einstein
+    from lipsdb.analysis.diffusion import self_diffusion
+
+    run, parameters = _load_run(place, inputs[0].id), asked.parameters
+    species = run.symbols == parameters["species"]
+    framework = np.isin(run.symbols, parameters["framework"])
+    result = self_diffusion(
+        run.positions, run.frame_interval_ps, species, framework, run.masses, seed=parameters["seed"]
+    )
+    density = float(species.sum() / run.conditions["volume_A3"])
+    conductivity = nernst_einstein(
+        result.diffusion,
+        density,
+        parameters["charge_e"],
+        run.conditions["temperature_K"],
+        diffusion_std_cm2_s=result.diffusion_std,
+    )
+    answer = {
+        "conditions": run.conditions,
+        "species": parameters["species"],
+        "charge_e": parameters["charge_e"],
+        "D_cm2_s": result.diffusion,
+        "D_std_cm2_s": result.diffusion_std,
+        "D_interval_95_cm2_s": list(result.credible_interval_95),
+        "sigma_S_cm": conductivity.conductivity,
+        "sigma_std_S_cm": conductivity.conductivity_std,
+        "number_density_A3": density,
+        "fit_start_ps": result.fit_start_ps,
+        "fit_stop_ps": result.fit_stop_ps,
+        "window_found": result.window_found,
+        "loglog_slope": result.loglog_slope,
+        "fickian": result.fickian,
+        "method": result.method,
+        "framework_msd_A2": result.framework_msd,
+        "msd": {
+            "lag_ps": result.lag_times_ps,
+            "msd_A2": result.msd,
+            "msd_std_A2": result.msd_std,
+            "msd_axes_A2": result.msd_per_axis,
+        },
+    }
+    return answer, place.watch.made_by(versions_of("kinisi", "scipy"))
+
+
+def measure_coordination(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
+    """Distribution of coordination numbers over all frames."""
+    from lipsdb.analysis.coordination import coordination_numbers
+
+    run, parameters = _load_run(place, inputs[0].id), asked.parameters
+    centre, neighbour = run.symbols == parameters["centre"], run.symbols == parameters["neighbour"]
+    counts = coordination_numbers(run.positions, run.cell, centre, neighbour, parameters["cutoff_A"])
+    numbers, occurrences = np.unique(counts, return_counts=True)
+    answer = {
+        "conditions": run.conditions,
+        "centre": parameters["centre"],
+        "neighbour": parameters["neighbour"],
+        "mean": float(counts.mean()),
+        "fractions": {str(number): float(n / counts.size) for number, n in zip(numbers, occurrences, strict=True)},
+        "mean_by_frame": counts.mean(axis=1),
+    }
+    return answer, place.watch.made_by(versions_of("scipy"))
+
+
+def fit_arrhenius_line(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
+    """Combine the replicas at each temperature and fit ln D against 1/T."""
+    from lipsdb.analysis.arrhenius import combine_replicas, fit_arrhenius
+    from lipsdb.analysis.conductivity import nernst_einstein
+
+    stored = place.database.collection("properties").find({"_id": {"$in": [link.id for link in inputs]}})
+    by_id = {document["_id"]: decoded(document["answer"]) for document in stored}
+    sources = [by_id[link.id] for link in inputs]
+    charge = sources[0]["charge_e"]
+    points = []
+    for temperature in sorted({source["conditions"]["temperature_K"] for source in sources}):
+        replicas = [source for source in sources if source["conditions"]["temperature_K"] == temperature]
+        combined = combine_replicas(
+            [replica["D_cm2_s"] for replica in replicas], [replica["D_std_cm2_s"] for replica in replicas]
+        )
+        density = float(np.mean([replica["number_density_A3"] for replica in replicas]))
+        sigma = nernst_einstein(combined.value, density, charge, temperature, diffusion_std_cm2_s=combined.std)
+        points.append(
+            {
+                "temperature_K": temperature,
+                "D_cm2_s": combined.value,
+                "D_std_cm2_s": combined.std,
+                "D_between_replicas_cm2_s": combined.between_std,
+                "sigma_S_cm": sigma.conductivity,
+                "sigma_std_S_cm": sigma.conductivity_std,
+                "number_density_A3": density,
+                "n_replicas": combined.n_replicas,
+                "fickian": all(replica["fickian"] for replica in replicas),
+                "loglog_slopes": [replica["loglog_slope"] for replica in replicas],
+            }
+        )
+    coldest = points[0]  # its density is the nearest to that at the target temperature
+    fit = fit_arrhenius(
+        [point["temperature_K"] for point in points],
+        [point["D_cm2_s"] for point in points],
+        [point["D_std_cm2_s"] for point in points],
+        number_density_per_A3=coldest["number_density_A3"],
+        charge=charge,
+        extrapolate_to_K=asked.parameters["extrapolate_to_K"],
+    )
+    conditions = sources[0]["conditions"]
+    answer = {
+        "conditions": {key: conditions[key] for key in ("structure", "formula", "potential_id", "ensemble")},
+        "species": sources[0]["species"],
+        "charge_e": charge,
+        "points": points,
+        "Ea_eV": fit.activation_energy,
+        "Ea_std_eV": fit.activation_energy_std,
+        "ln_D0_cm2_s": fit.ln_prefactor,
+        "ln_D0_std": fit.ln_prefactor_std,
+        "covariance": fit.covariance,
+        "chi2": fit.chi2,
+        "degrees_of_freedom": fit.degrees_of_freedom,
+        "birge_ratio": fit.birge_ratio,
+        "excluded": [asdict(point) for point in fit.excluded],
+        "target_temperature_K": fit.target_temperature,
+        "extrapolated": fit.extrapolated,
+        "D_target_cm2_s": fit.target_diffusion,
+        "D_target_68_cm2_s": list(fit.target_diffusion_68),
+        "sigma_target_S_cm": fit.target_conductivity,
+        "sigma_target_68_S_cm": list(fit.target_conductivity_68),
+        "sigma_target_95_S_cm": list(fit.target_conductivity_95),
+        "fickian": all(point["fickian"] for point in points),
+    }
+    return answer, place.watch.made_by(versions_of("scipy"))
