@@ -41,13 +41,13 @@ class PredictionErrors:
 
     n_frames: int
     n_force_components: int
-    energy_mae_meV_per_atom: float  # noqa: N815
-    energy_rmse_meV_per_atom: float  # noqa: N815
-    energy_bias_meV_per_atom: float  # noqa: N815
-    force_mae_meV_per_A: float  # noqa: N815
-    force_rmse_meV_per_A: float  # noqa: N815
-    virial_mae_meV_per_atom: float | None  # noqa: N815
-    virial_rmse_meV_per_atom: float | None  # noqa: N815
+    energy_mae_meV_per_atom: float
+    energy_rmse_meV_per_atom: float
+    energy_bias_meV_per_atom: float
+    force_mae_meV_per_A: float
+    force_rmse_meV_per_A: float
+    virial_mae_meV_per_atom: float | None
+    virial_rmse_meV_per_atom: float | None
 
 
 def prediction_errors(pairs: Iterable[tuple[LabelledFrames, Predictions]]) -> PredictionErrors:

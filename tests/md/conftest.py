@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-#: Lennard-Jones argon (σ = 3.4 Å, ε = 0.0104 eV), truncated and smoothly so, to let NVE conserve its energy.
-ARGON = "pair_style lj/smooth/linear 7.0\npair_coeff * * 0.0104 3.4"
-
 
 @dataclass(frozen=True)
 class Crystal:

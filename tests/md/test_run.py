@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from lipsdb.md.run import run_lammps
 from lipsdb.md.settings import MDSettings
 from lipsdb.md.trajectory import read_trajectory
 
+#: Lennard-Jones argon (σ = 3.4 Å, ε = 0.0104 eV), smooth at the cutoff so that NVE conserves its energy.
 ARGON = "pair_style lj/smooth/linear 7.0\npair_coeff * * 0.0104 3.4"
 
 
@@ -47,8 +49,10 @@ def kill_after(folder: Path, step: int, name: str = "lmp") -> Callable[[int, int
     def progress(now: int, total: int) -> None:
         if now >= step:
             for pid in lmp_processes(folder):
-                if Path(f"/proc/{pid}/exe").resolve().name.startswith(name):
-                    os.kill(pid, signal.SIGKILL)
+                # A process may be gone by the time it is looked at.
+                with contextlib.suppress(OSError):
+                    if Path(os.readlink(f"/proc/{pid}/exe")).name.startswith(name):
+                        os.kill(pid, signal.SIGKILL)
 
     return progress
 

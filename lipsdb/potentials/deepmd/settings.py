@@ -37,12 +37,12 @@ class TrainingStage(_Frozen):
         (1e-3, 1e-8), description="Learning rate at the start and at the end; it decays exponentially (no unit)."
     )
     prefactors: Prefactors = Field(default_factory=Prefactors, description="Weights of the loss' terms.")
-    zbl_inner_A: PositiveFloat | None = Field(  # noqa: N815
+    zbl_inner_A: PositiveFloat | None = Field(
         None,
         description="Below this (soft-minimum) distance to the nearest neighbour an atom's energy is the ZBL repulsion "
         "alone (Å); null for no ZBL.",
     )
-    zbl_outer_A: PositiveFloat | None = Field(  # noqa: N815
+    zbl_outer_A: PositiveFloat | None = Field(
         None,
         description=f"Beyond this distance the network alone (Å); null for zbl_inner_A + {ZBL_BLEND_A} Å.",
     )
@@ -57,7 +57,7 @@ class TrainingStage(_Frozen):
         return self
 
     @property
-    def zbl_range_A(self) -> tuple[float, float] | None:  # noqa: N802
+    def zbl_range_A(self) -> tuple[float, float] | None:
         """Distances (Å) between which the ZBL repulsion gives way to the network, or None without ZBL."""
         if self.zbl_inner_A is None:
             return None
@@ -70,8 +70,8 @@ class DeepMDSettings(_Frozen):
     descriptor: Literal["se_e2_a"] = Field(
         "se_e2_a", description="DeePMD-kit's descriptor: se_e2_a has radial and angular information."
     )
-    cutoff_A: PositiveFloat = Field(6.0, description="Radius within which neighbours are seen (Å).")  # noqa: N815
-    smoothing_start_A: PositiveFloat = Field(  # noqa: N815
+    cutoff_A: PositiveFloat = Field(6.0, description="Radius within which neighbours are seen (Å).")
+    smoothing_start_A: PositiveFloat = Field(
         1.0, description="Radius from which neighbours are smoothed out towards the cutoff (Å)."
     )
     selection: list[PositiveInt] | str = Field(

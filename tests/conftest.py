@@ -1,0 +1,46 @@
+"""The session's own MongoDB server, and a database of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lipsdb.settings import Settings
+from lipsdb.store.database import Database, connect
+from lipsdb.store.server import EmbeddedServer
+
+
+@pytest.fixture(scope="session")
+def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real mongod that lives as long as the session."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("mongod"))
+    yield server.start().uri
+    server.stop()
+
+
+@pytest.fixture
+def settings(mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings, in the environment too, that name a fresh database and an empty project folder."""
+    for name in [name for name in os.environ if name.startswith("LIPSDB_")]:
+        monkeypatch.delenv(name)
+    values = {
+        "LIPSDB_MONGO_URI": mongo_uri,
+        "LIPSDB_DATABASE": f"test-{uuid.uuid4().hex}",
+        "LIPSDB_HOME": str(tmp_path / ".lipsdb"),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """A connection to that fresh database, dropped at the end."""
+    connected = connect(settings)
+    yield connected
+    connected.client.drop_database(settings.database)
+    connected.client.close()
