@@ -27,13 +27,13 @@ from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import Stopwatch
 from lipsdb.store.database import Database, connect
 
-_PATIENCE_S = 90.0  # how long a worker waits for a server that went away
+PATIENCE_S = 90.0  # how long a worker waits for a server that went away
 _PROGRESS_INTERVAL_S = 1.0
 
 
 @lru_cache(maxsize=1)
 def _database_of_process(pid: int, environment: tuple[tuple[str, str], ...]) -> Database:
-    return connect(patience_s=_PATIENCE_S)
+    return connect(patience_s=PATIENCE_S)
 
 
 def worker_database() -> Database:
@@ -110,6 +110,13 @@ class Question:
             self._id.append(self.model.identity_of(self.asked, links))
         return self._id[0]
 
+    @property
+    def size(self) -> float:
+        """How large the work is, in MD or training steps; other work counts as few steps."""
+        from lipsdb.workflows.estimate import size_of
+
+        return size_of(self.kind, self.asked.model_dump())
+
     def parents(self) -> list[Question]:
         """The questions that must be answered before."""
         return [link[1] for link in self.inputs if not isinstance(link, Selection) and isinstance(link[1], Question)]
@@ -135,7 +142,7 @@ class Question:
                 links.append({"role": link[0], "reference": source})
         made = answer(self.kind, self.asked.model_dump(), links, self.performer, self.options, list(campaigns))
         made.name = self.name
-        made.metadata.update({"document": document_id, "campaigns": list(campaigns)})
+        made.metadata.update({"document": document_id, "campaigns": list(campaigns), "size": self.size})
         made.update_config({"manager_config": {"_category": self.category}})
         return made
 
@@ -177,12 +184,20 @@ def _locked_folder(database: Database, document_id: str) -> Iterator[tuple[Path,
     """The question's own folder, with a lock that also a surviving child process keeps."""
     scratch = database.settings.scratch_folder / database.mongo.name
     scratch.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(scratch / f"{document_id}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
+    path = scratch / f"{document_id}.lock"
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                break
+        os.close(descriptor)  # its last holder took the file away: lock the one that is there now
+    try:
         folder = scratch / document_id
         folder.mkdir(exist_ok=True)
         yield folder, descriptor
+        shutil.rmtree(folder, ignore_errors=True)
+        path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 
@@ -268,6 +283,5 @@ def answer(
                 document = model(asked=question, inputs=inputs, answer=result).sealed(made_by, campaigns)
                 known = {document_id: database.insert(document)}
                 database.collection("progress").delete_one({"_id": document_id})
-            shutil.rmtree(folder, ignore_errors=True)
     database.join_campaigns([document_id], campaigns)
     return known[document_id]

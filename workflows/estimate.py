@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lipsdb.provenance.sealing import COLLECTIONS
@@ -9,6 +10,7 @@ from lipsdb.store.database import Database
 from lipsdb.workflows.answering import Question
 
 _RECENT = 20
+SMALL_WORK = 100.0
 
 
 def estimate_core_seconds(database: Database, question: Question) -> float | None:
@@ -32,17 +34,15 @@ def estimate_core_seconds(database: Database, question: Question) -> float | Non
         criteria = {"asked.property": question.asked.property}
     fields = {"made_by.core_seconds": 1, "asked.settings": 1}
     recent = database.collection(COLLECTIONS[question.kind]).find(criteria, fields).sort("_id", 1).limit(_RECENT)
-    rates = sorted(document["made_by"]["core_seconds"] / _size(question.kind, document["asked"]) for document in recent)
-    if not rates:
-        return None
-    return rates[len(rates) // 2] * _size(question.kind, question.asked.model_dump())
+    rates = sorted(document["made_by"]["core_seconds"] / size_of(question.kind, document["asked"]) for document in recent)
+    return rates[len(rates) // 2] * question.size if rates else None
 
 
-def _size(kind: str, asked: dict[str, Any]) -> float:
-    """How large a piece of work is, in units that its cost is proportional to."""
+def size_of(kind: str, asked: Mapping[str, Any]) -> float:
+    """How large a piece of work is: MD steps, training steps; anything else counts as `SMALL_WORK` steps."""
     settings = asked.get("settings", {})
     if kind == "run":
         return float(settings["n_steps"] + settings["equilibration_steps"])
     if kind == "potential":
         return float(sum(stage["steps"] for stage in settings["stages"]))
-    return 1.0
+    return SMALL_WORK

@@ -16,7 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,16 +31,35 @@ from lipsdb.errors import BadInputError
 _ARRAY_KEYS = frozenset({"dtype", "shape", "zstd"})
 _COMPRESSOR = zstandard.ZstdCompressor(level=1)
 _DECOMPRESSOR = zstandard.ZstdDecompressor()
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_LITTLE_ENDIAN = frozenset("<|=" if sys.byteorder == "little" else "<|")
 
 
 def is_stored_array(value: Any) -> bool:
     """Whether a value from MongoDB is an array in its stored form."""
-    return isinstance(value, Mapping) and value.keys() == _ARRAY_KEYS
+    return isinstance(value, Mapping) and len(value) == 3 and value.keys() == _ARRAY_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value that was encoded once and stands in many documents; `encode` takes it as it is."""
+
+    stored: Any
+    canonical: Any
+    text: str
+
+    @classmethod
+    def of(cls, value: Any) -> Encoded:
+        """Encode a value now."""
+        stored, canonical = encode(value)
+        return cls(stored, canonical, canonical_text(canonical))
 
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
     if array.dtype.hasobject:
         raise BadInputError(f"an array of dtype {array.dtype} cannot be stored; convert it to numbers first")
+    if array.flags.c_contiguous and array.dtype.byteorder in _LITTLE_ENDIAN:
+        return array
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
 
 
@@ -97,23 +119,15 @@ def encode(value: Any) -> tuple[Any, Any]:
         return value, value
     if isinstance(value, float):
         value = float(value)
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             raise BadInputError(f"the number {value} cannot be stored; a missing value is written as null")
         return value, value
-    if isinstance(value, Mapping):
-        if is_stored_array(value):
-            return dict(value), _array_stands_for(
-                value["dtype"], list(value["shape"]), _DECOMPRESSOR.decompress(value["zstd"])
-            )
-        stored, canonical = {}, {}
-        for key, item in value.items():
-            stored[key], canonical[key] = encode(item)
-        return stored, canonical
     if isinstance(value, np.ndarray):
-        array = _little_endian(value)
-        dtype, shape = array.dtype.str, list(array.shape)
-        raw = array.data if array.size else b""
-        return {"dtype": dtype, "shape": shape, "zstd": _COMPRESSOR.compress(raw)}, _array_stands_for(dtype, shape, raw)
+        return _encode_array(value)
+    if isinstance(value, (dict, Mapping)):  # dict first: it is most of them, and Mapping is slow to ask
+        return _encode_mapping(value)
+    if isinstance(value, Encoded):
+        return value.stored, value.canonical
     if isinstance(value, np.generic):
         return encode(value.item())
     if isinstance(value, (list, tuple)):
@@ -124,10 +138,47 @@ def encode(value: Any) -> tuple[Any, Any]:
     raise BadInputError(f"a value of type {type(value).__name__} cannot be stored: {value!r}")
 
 
+def _encode_array(value: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+    array = _little_endian(value)
+    dtype, shape = array.dtype.str, list(array.shape)
+    raw = array.data if array.size else b""
+    return {"dtype": dtype, "shape": shape, "zstd": _COMPRESSOR.compress(raw)}, _array_stands_for(dtype, shape, raw)
+
+
+def _encode_mapping(value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    if is_stored_array(value):
+        raw = _DECOMPRESSOR.decompress(value["zstd"])
+        return dict(value), _array_stands_for(value["dtype"], list(value["shape"]), raw)
+    stored, canonical = {}, {}
+    for key, item in value.items():
+        stored[key], canonical[key] = encode(item)
+    return stored, canonical
+
+
+def canonical_text(canonical: Any) -> str:
+    """The text (JSON) of a value that is already in canonical form."""
+    return _JSON.encode(canonical)
+
+
+def mapping_text(texts: Mapping[str, str]) -> str:
+    """The canonical text of a mapping whose values are already texts.
+
+    Examples
+    --------
+    >>> mapping_text({"b": canonical_text([1]), "a": canonical_text("x")}) == canonical_text({"a": "x", "b": [1]})
+    True
+    """
+    return "{" + ",".join(f"{canonical_text(key)}:{texts[key]}" for key in sorted(texts)) + "}"
+
+
+def digest_of_text(text: str) -> str:
+    """SHA-256 (hexadecimal) of a canonical text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def digest_of_canonical(canonical: Any) -> str:
     """SHA-256 (hexadecimal) of a value that is already in canonical form."""
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest_of_text(canonical_text(canonical))
 
 
 def digest(value: Any) -> str:

@@ -5,7 +5,8 @@ With ``digest`` from :mod:`lipsdb.provenance.canonical`:
 - identity ``_id`` = kind + "-" + the first 24 digits of ``digest({kind, schema_version, asked, inputs})``, where each
   input counts by role, collection and id: what was asked, not what came out.
 - ``content`` = ``digest(answer)``: what was answered.
-- ``seal`` = ``digest`` of the whole document but for ``campaigns`` and ``seal``, with ``content`` in place of the answer.
+- ``seal`` = ``digest`` of the whole document but for ``campaigns`` and ``seal``, with ``content`` in place of the
+  answer.
 """
 
 from __future__ import annotations
@@ -13,21 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lipsdb.provenance.canonical import digest_of_canonical, encode
+from lipsdb.provenance.canonical import (
+    Encoded,
+    canonical_text,
+    digest_of_canonical,
+    digest_of_text,
+    encode,
+    mapping_text,
+)
+from lipsdb.provenance.kinds import COLLECTIONS
 
 SCHEMA_VERSION = 1
 _ID_DIGITS = 24
-
-COLLECTIONS = {
-    "structure": "structures",
-    "label": "labels",
-    "dataset": "datasets",
-    "potential": "potentials",
-    "run": "runs",
-    "property": "properties",
-    "campaign": "campaigns",
-}
-
 
 def reference(document: Mapping[str, Any]) -> dict[str, str]:
     """Give the small reference to a stored document: collection, id and content hash."""
@@ -38,10 +36,11 @@ def reference(document: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _identity_of_canonical(kind: str, version: int, asked: Any, inputs: Iterable[Mapping[str, Any]]) -> str:
+def _identity_of_text(kind: str, version: int, asked: str, inputs: Iterable[Mapping[str, Any]]) -> str:
     links = [{"role": link["role"], "collection": link["collection"], "id": link["id"]} for link in inputs]
-    text = digest_of_canonical({"kind": kind, "schema_version": version, "asked": asked, "inputs": links})
-    return f"{kind}-{text[:_ID_DIGITS]}"
+    texts = {"kind": kind, "schema_version": version, "inputs": links}
+    text = mapping_text({"asked": asked} | {key: canonical_text(value) for key, value in texts.items()})
+    return f"{kind}-{digest_of_text(text)[:_ID_DIGITS]}"
 
 
 def identity(kind: str, asked: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> str:
@@ -66,11 +65,10 @@ def identity(kind: str, asked: Mapping[str, Any], inputs: Sequence[Mapping[str, 
     >>> identity("run", {"temperature_K": 600.0, "seed": 1}, [])
     'run-...'
     """
-    return _identity_of_canonical(kind, SCHEMA_VERSION, encode(asked)[1], inputs)
+    return _identity_of_text(kind, SCHEMA_VERSION, canonical_text(encode(asked)[1]), inputs)
 
 
-def _seal_of(canonical: Mapping[str, Any]) -> str:
-    return digest_of_canonical({key: canonical[key] for key in canonical if key not in {"answer", "campaigns", "seal"}})
+_NOT_SEALED = frozenset({"answer", "campaigns", "seal"})
 
 
 def seal(
@@ -78,7 +76,7 @@ def seal(
     asked: Mapping[str, Any],
     inputs: Sequence[Mapping[str, Any]],
     answer: Mapping[str, Any],
-    made_by: Mapping[str, Any],
+    made_by: Mapping[str, Any] | Encoded,
     campaigns: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Make the complete document that is stored in MongoDB.
@@ -90,7 +88,7 @@ def seal(
     answer : mapping
         The result; arrays allowed anywhere.
     made_by : mapping
-        Who and what made it (`lipsdb.documents.made_by`).
+        Who and what made it (`lipsdb.documents.base.MadeBy`); `Encoded` if many documents share it.
     campaigns : sequence of str
         Names of the campaigns that asked for it; not sealed, since a document can serve several.
 
@@ -101,21 +99,30 @@ def seal(
     """
     asked_stored, asked_canonical = encode(asked)
     answer_stored, answer_canonical = encode(answer)
-    made_stored, made_canonical = encode(made_by)
+    made = made_by if isinstance(made_by, Encoded) else Encoded.of(made_by)
+    asked_text = canonical_text(asked_canonical)
     links = [dict(link) for link in inputs]
     document = {
-        "_id": _identity_of_canonical(kind, SCHEMA_VERSION, asked_canonical, links),
+        "_id": _identity_of_text(kind, SCHEMA_VERSION, asked_text, links),
+        "kind": kind,
+        "schema_version": SCHEMA_VERSION,
+        "inputs": links,
+        "content": digest_of_canonical(answer_canonical),
+    }
+    texts = {key: canonical_text(value) for key, value in document.items()}
+    sealed = digest_of_text(mapping_text({**texts, "asked": asked_text, "made_by": made.text}))
+    return {
+        "_id": document["_id"],
         "kind": kind,
         "schema_version": SCHEMA_VERSION,
         "asked": asked_stored,
         "inputs": links,
         "answer": answer_stored,
-        "content": digest_of_canonical(answer_canonical),
-        "made_by": made_stored,
+        "content": document["content"],
+        "made_by": made.stored,
+        "seal": sealed,
+        "campaigns": list(campaigns),
     }
-    document["seal"] = _seal_of({**document, "asked": asked_canonical, "made_by": made_canonical})
-    document["campaigns"] = list(campaigns)
-    return document
 
 
 def seal_faults(document: Mapping[str, Any]) -> list[str]:
@@ -137,18 +144,17 @@ def seal_faults(document: Mapping[str, Any]) -> list[str]:
     if missing:
         return [f"the field {name!r} is missing" for name in sorted(missing)]
     try:
-        sealed = {key: value for key, value in document.items() if key not in {"answer", "campaigns", "seal"}}
+        sealed = {key: value for key, value in document.items() if key not in _NOT_SEALED}
         canonical = encode(sealed)[1]
         content = digest_of_canonical(encode(document["answer"])[1])
-        id_ = _identity_of_canonical(
-            document["kind"], document["schema_version"], canonical["asked"], document["inputs"]
-        )
+        asked_text = canonical_text(canonical["asked"])
+        id_ = _identity_of_text(document["kind"], document["schema_version"], asked_text, document["inputs"])
         faults = []
         if content != document["content"]:
             faults.append("the answer is not the one that was stored (content hash differs)")
         if id_ != document["_id"]:
             faults.append(f"the identity does not follow from what was asked (recomputed {id_})")
-        if _seal_of(canonical) != document["seal"]:
+        if digest_of_canonical(canonical) != document["seal"]:
             faults.append("a sealed field was changed (seal differs)")
     except Exception as error:  # damage can take any form; each is a finding, none may stop the audit
         return [f"cannot be read: {type(error).__name__}: {error}"]

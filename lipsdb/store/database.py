@@ -118,6 +118,14 @@ class Database:
                     found[document["_id"]] = reference(document)
         return found
 
+    def existing(self, kind: str, ids: Iterable[str]) -> set[str]:
+        """Those of many ids of one kind that exist; answered from the index, without the documents."""
+        wanted, found = list(ids), set()
+        for start in range(0, len(wanted), 10 * _BATCH):
+            criteria = {"_id": {"$in": wanted[start : start + 10 * _BATCH]}}
+            found.update(entry["_id"] for entry in self.collection(COLLECTIONS[kind]).find(criteria, {"_id": 1}))
+        return found
+
     # ---------------------------------------------------------------- writing
 
     def insert(self, document: Mapping[str, Any]) -> dict[str, str]:
@@ -155,7 +163,7 @@ class Database:
         collection = self.collection(COLLECTIONS[documents[0]["kind"]])
         campaigns = sorted({name for document in documents for name in document["campaigns"]})
         try:
-            n_new = len(collection.insert_many(documents, ordered=False).inserted_ids)
+            n_new = len(collection.insert_many([dict(document) for document in documents], ordered=False).inserted_ids)
             self._no_longer_external([document["_id"] for document in documents])
             return n_new
         except BulkWriteError as error:

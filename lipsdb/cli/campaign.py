@@ -1,0 +1,142 @@
+"""``lipsdb campaign``: from a campaign file to jobs in the launchpad."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lipsdb.cli.options import CampaignFileArgument, JsonOption
+from lipsdb.cli.terminal import next_step, out, print_json
+
+app = typer.Typer(help="Validate, plan and submit campaign files; look at how they go.", no_args_is_help=True)
+
+
+@app.command()
+def validate(file: CampaignFileArgument) -> None:
+    """Check a campaign file; each error in one line with its place in the file."""
+    from lipsdb.campaigns.load import load_campaign
+
+    campaign = load_campaign(file).campaign
+    n_runs = sum(len(list(md.expand())) for md in campaign.md.values())
+    out.print(
+        f"{file} is valid: campaign {campaign.name} with {len(campaign.structures)} structures, "
+        f"{len(campaign.potentials)} potentials, {n_runs} MD runs, {len(campaign.properties)} properties"
+    )
+    next_step(f"lipsdb campaign plan {file}")
+
+
+def duration(core_seconds: float) -> str:
+    """A time for people.
+
+    Examples
+    --------
+    >>> duration(42.4), duration(5000), duration(200_000)
+    ('42 s', '1 h 23 min', '2 d 8 h')
+    """
+    if core_seconds < 100:
+        return f"{core_seconds:.0f} s"
+    minutes = round(core_seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+@app.command()
+def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
+    """Show what would be computed, what is known already, and what it would cost (from this database's own records)."""
+    from rich.table import Table
+
+    from lipsdb.campaigns.load import load_campaign
+    from lipsdb.store.database import connect
+    from lipsdb.workflows import campaign as campaigns
+
+    planned = campaigns.plan(connect(), load_campaign(file))
+    if json_:
+        rows = [
+            {"job": row.question.name, "document": row.document_id, "state": row.state, "fw_id": row.fw_id, "core_seconds": row.core_seconds}
+            for row in planned.rows
+        ]
+        print_json({"rows": rows, "blocked": planned.blocked})
+        return
+    table = Table("job", "document", "state", "estimated core time", title=f"Plan of {file}", title_justify="left")
+    for row in planned.rows:
+        cost = "" if row.state == "known" else ("unknown" if row.core_seconds is None else duration(row.core_seconds))
+        state = row.state if row.fw_id is None else f"{row.state} (Firework {row.fw_id})"
+        table.add_row(row.question.name, row.document_id, state, cost)
+    out.print(table)
+    known = sum(row.state == "known" for row in planned.rows)
+    estimates = [row.core_seconds for row in planned.rows if row.state != "known"]
+    priced = [cost for cost in estimates if cost is not None]
+    text = f"{known} known, {len(planned.rows) - known - len(planned.to_do)} waiting or running, {len(planned.to_do)} to do"
+    if priced:
+        text += f"; about {duration(sum(priced))} of core time"
+    if len(priced) < len(estimates):
+        text += f"; no record of like work for {len(estimates) - len(priced)} of them yet"
+    out.print(text)
+    if planned.blocked:
+        out.print(f"[yellow]the rest cannot be planned yet:[/yellow] {planned.blocked}")
+    elif planned.to_do:
+        next_step(f"lipsdb campaign submit {file}")
+    elif known == len(planned.rows):
+        next_step("everything is known: lipsdb query arrhenius")
+
+
+@app.command()
+def submit(file: CampaignFileArgument) -> None:
+    """Put what is to be computed into the launchpad as one FireWorks workflow; what is known is not computed again."""
+    from lipsdb.campaigns.load import load_campaign
+    from lipsdb.store.database import connect
+    from lipsdb.workflows import campaign as campaigns
+    from lipsdb.workflows.launchpad import write_fireworks_files
+
+    loaded = load_campaign(file)
+    database = connect()
+    result = campaigns.submit(database, loaded)
+    write_fireworks_files(database, database.settings.home_folder / "fireworks")
+    for id_ in result.adopted:
+        out.print(f"adopted {id_}")
+    out.print(f"{result.n_known} documents known, {result.n_waiting} waiting already, {result.n_submitted} jobs submitted")
+    next_step("lipsdb run" if result.n_submitted or result.n_waiting else f"lipsdb report {loaded.campaign.name} -o report.html")
+
+
+@app.command()
+def status(
+    file: CampaignFileArgument,
+    json_: JsonOption = False,
+    all_: Annotated[bool, typer.Option("--all", help="List also what is finished.")] = False,
+) -> None:
+    """Show how far a campaign is, what runs, and what failed and why."""
+    from rich.table import Table
+
+    from lipsdb.campaigns.load import load_campaign
+    from lipsdb.store.database import connect
+    from lipsdb.workflows import campaign as campaigns
+    from lipsdb.workflows.failures import failures
+
+    loaded, database = load_campaign(file), connect()
+    planned = campaigns.plan(database, loaded)
+    failed = failures(database, loaded.campaign.name)
+    counts: dict[str, int] = {}
+    for row in planned.rows:
+        counts[row.state] = counts.get(row.state, 0) + 1
+    if json_:
+        print_json({"counts": counts, "failures": [vars(failure) for failure in failed]})
+        return
+    table = Table("job", "state", "Firework", "document")
+    for row in planned.rows:
+        if all_ or row.state != "known":
+            table.add_row(row.question.name, row.state, "" if row.fw_id is None else str(row.fw_id), row.document_id)
+    if table.row_count:
+        out.print(table)
+    out.print(f"campaign {loaded.campaign.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    for failure in failed:
+        out.print(f"[red]Firework {failure.fw_id}[/red] {failure.name}: {failure.reason}")
+    if failed:
+        next_step(f"mend the cause, then: lipsdb lpad rerun_fws -i {failed[0].fw_id}")
+    elif set(counts) - {"known"}:
+        next_step("lipsdb run")
+    else:
+        next_step(f"lipsdb report {loaded.campaign.name} -o report.html")

@@ -1,0 +1,122 @@
+"""``lipsdb show``, ``list`` and ``lineage``: documents and what they were made from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from lipsdb.cli.options import CampaignOption, IdArgument, JsonOption, LineageFormat
+from lipsdb.cli.terminal import next_step, out, print_json
+from lipsdb.errors import BadInputError
+from lipsdb.provenance.kinds import COLLECTIONS
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(show)
+    app.command("list")(list_documents)
+    app.command()(lineage)
+
+
+def _readable(value: Any) -> Any:
+    """A document for people: arrays by their shape, dates as text."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        return value.tolist() if value.size <= 9 else f"array {value.dtype} {'×'.join(map(str, value.shape))}"
+    if isinstance(value, dict):
+        return {key: _readable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_readable(item) for item in value[:20]] + ([f"… {len(value) - 20} more"] if len(value) > 20 else [])
+    return value
+
+
+def show(
+    id_: IdArgument,
+    arrays: Annotated[bool, typer.Option("--arrays", help="Print arrays in full.")] = False,
+) -> None:
+    """Show a document: what was asked, what was answered, from what, by whom."""
+    from lipsdb.provenance.canonical import decoded
+    from lipsdb.store.database import connect
+
+    document = decoded(connect().find(id_))
+    if arrays:
+        import numpy as np
+
+        def full(value: Any) -> Any:
+            return value.tolist() if isinstance(value, np.ndarray) else str(value)
+
+        import json
+
+        print(json.dumps(document, indent=2, default=full, ensure_ascii=False))
+    else:
+        print_json(_readable(document))
+
+
+def list_documents(
+    kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(COLLECTIONS)}.", show_default=False)],
+    campaign: CampaignOption = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", "-w", help="FIELD=VALUE, such as asked.settings.temperature_K=600; repeatable.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many; 0 for all.", min=0)] = 50,
+    json_: JsonOption = False,
+) -> None:
+    """List the documents of a kind."""
+    from lipsdb.store.database import connect
+
+    kind = kind if kind in COLLECTIONS else next((name for name, many in COLLECTIONS.items() if many == kind), kind)
+    if kind not in COLLECTIONS:
+        raise BadInputError(f"{kind!r} is not a kind of document; the kinds are {', '.join(COLLECTIONS)}")
+    criteria = _criteria(where or [])
+    if campaign:
+        criteria["campaigns"] = campaign
+    database = connect()
+    from lipsdb.provenance.lineage import summary_fields, summary_of
+
+    found = list(database.query(COLLECTIONS[kind], criteria, summary_fields(kind), {"_id": 1}, limit))
+    total = database.collection(COLLECTIONS[kind]).count_documents(criteria)
+    if json_:
+        print_json([{"id": document["_id"], "summary": summary_of(document)} for document in found])
+        return
+    for document in found:
+        out.print(f"{document['_id']}  {summary_of(document)}", markup=False)
+    out.print(f"{len(found)} of {total}" if total > len(found) else f"{total} in all")
+    if found:
+        next_step(f"lipsdb show {found[0]['_id']}")
+
+
+def _criteria(conditions: list[str]) -> dict[str, Any]:
+    import json
+
+    criteria: dict[str, Any] = {}
+    for condition in conditions:
+        field, equals, text = condition.partition("=")
+        if not equals or not field:
+            raise BadInputError(f"{condition!r} is not a condition; write FIELD=VALUE, such as asked.settings.seed=1")
+        try:
+            criteria[field] = json.loads(text)
+        except ValueError:
+            criteria[field] = text
+    return criteria
+
+
+def lineage(
+    id_: IdArgument,
+    down: Annotated[bool, typer.Option("--down/--up", help="What was made from it, instead of what it was made from.")] = False,
+    depth: Annotated[int | None, typer.Option(help="At most so many steps.", min=1, show_default="all")] = None,
+    format_: Annotated[LineageFormat, typer.Option("--format", "-f", help="How it is printed.")] = LineageFormat.tree,
+) -> None:
+    """Show what a document was made from, down to each label, or what was made from it."""
+    from lipsdb.provenance import lineage as lineages
+    from lipsdb.store.database import connect
+
+    database = connect()
+    found = lineages.lineage(database, database.find(id_)["_id"], "down" if down else "up", depth)
+    if format_ is LineageFormat.tree:
+        out.print(lineages.as_tree(found))
+    elif format_ is LineageFormat.json:
+        print_json(lineages.as_json(found))
+    else:
+        print(lineages.as_dot(found))

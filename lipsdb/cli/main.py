@@ -1,0 +1,70 @@
+"""``lipsdb``: all commands, and the one place where errors become one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import lipsdb
+from lipsdb.cli import audit, campaign, database, documents, export, ingest, launchpad, query, report, run
+from lipsdb.errors import LipsdbError
+
+app = typer.Typer(
+    name="lipsdb",
+    help="Campaigns for machine-learned potentials and ion transport, every number traceable in MongoDB.",
+    epilog="Begin with: lipsdb campaign plan campaigns/quickstart.yaml",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(database.app, name="db")
+app.add_typer(ingest.app, name="ingest")
+app.add_typer(export.app, name="export")
+app.add_typer(campaign.app, name="campaign")
+app.add_typer(query.app, name="query")
+for module in (documents, run, report, audit, launchpad):
+    module.add_commands(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lipsdb {lipsdb.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show the whole traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Campaigns for machine-learned potentials and ion transport, every number traceable in MongoDB."""
+
+
+def main() -> None:
+    """Run the command line: exit code 1 for an error, 2 for wrong usage."""
+    with_traceback = "--traceback" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--traceback" or not with_traceback]
+    try:
+        app()
+    except LipsdbError as error:
+        if with_traceback:
+            raise
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if with_traceback or type(error).__module__.partition(".")[0] != "pymongo":
+            raise
+        print(f"error: MongoDB: {str(error).splitlines()[0]} (run again with --traceback for more)", file=sys.stderr)
+        sys.exit(1)

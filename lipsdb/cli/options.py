@@ -1,0 +1,34 @@
+"""Options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """Output formats of tables."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    md = "md"
+    latex = "latex"
+
+
+class LineageFormat(StrEnum):
+    """Output formats of a lineage."""
+
+    tree = "tree"
+    json = "json"
+    dot = "dot"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the table is printed.")]
+CampaignOption = Annotated[str | None, typer.Option("--campaign", "-c", help="Only what this campaign asked for.")]
+CampaignFileArgument = Annotated[Path, typer.Argument(help="Campaign file (YAML).", show_default=False)]
+IdArgument = Annotated[str, typer.Argument(help="Id of a document; its beginning is enough if it is unique.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]

@@ -1,0 +1,170 @@
+"""The labelled frames in a DeePMD-kit npy folder: found, read, and refused when they cannot be right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from lipsdb.errors import BadInputError
+from lipsdb.structures.distances import closest_pairs_below, least_heights
+
+MINIMUM_DISTANCE_A = 0.4
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The labelled frames of one folder; all have the same atoms."""
+
+    numbers: np.ndarray  # (n_atoms,)
+    positions: np.ndarray  # (n_frames, n_atoms, 3) Å
+    cells: np.ndarray  # (n_frames, 3, 3) Å
+    energies: np.ndarray  # (n_frames,) eV
+    forces: np.ndarray  # (n_frames, n_atoms, 3) eV/Å
+    virials: np.ndarray | None  # (n_frames, 3, 3) eV
+
+    @cached_property
+    def largest_forces(self) -> np.ndarray:
+        """Largest force on an atom in each frame, (n_frames,) eV/Å."""
+        return np.asarray(np.sqrt((self.forces**2).sum(axis=2).max(axis=1)))
+
+
+def find_folders(root: Path) -> list[Path]:
+    """Find the DeePMD system folders at or below a folder: those with ``type.raw`` or a ``set.*`` folder."""
+    if not root.is_dir():
+        raise BadInputError(
+            f"{root} is not a folder; give the folder that holds DeePMD npy data (type.raw, set.000/ …)"
+        )
+    found = {path.parent for pattern in ("type.raw", "set.*/") for path in root.rglob(pattern)}
+    if not found:
+        raise BadInputError(
+            f"no DeePMD npy data below {root}; expected folders with type.raw, type_map.raw and set.000/"
+        )
+    return sorted(found)
+
+
+def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Load one array of one set as float64 with the shape it must have (-1: number of frames)."""
+    if not path.is_file():
+        raise BadInputError(f"{path.parent.name}/{path.name} is missing")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise BadInputError(f"{path.parent.name}/{path.name} is not a NumPy array: {error}") from error
+    if not np.issubdtype(array.dtype, np.number):
+        raise BadInputError(f"{path.parent.name}/{path.name} holds {array.dtype}, not numbers")
+    per_frame = int(np.prod(shape[1:], dtype=int))
+    n_frames = len(array) if array.ndim else 0
+    if array.ndim == 0 or array.size != n_frames * per_frame or array.ndim not in {1, 2, len(shape)}:
+        raise BadInputError(
+            f"{path.parent.name}/{path.name} has shape {array.shape}; expected (n_frames, {per_frame}) for these atoms"
+        )
+    return np.ascontiguousarray(array, dtype=np.float64).reshape(n_frames, *shape[1:])
+
+
+def read_folder(folder: Path) -> Frames:
+    """Read a DeePMD npy folder.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``type.raw``, ``type_map.raw`` and ``set.*/{coord,box,energy,force}.npy``, ``virial.npy`` if there is one;
+        eV, Å, eV/Å; virial in eV, W = −dE/dε.
+
+    Returns
+    -------
+    Frames
+        Of all sets, in order.
+
+    Raises
+    ------
+    BadInputError
+        Names the file and what is wrong with it.
+    """
+    from ase.data import atomic_numbers
+
+    for name in ("type.raw", "type_map.raw"):
+        if not (folder / name).is_file():
+            raise BadInputError(f"{name} is missing")
+    symbols = (folder / "type_map.raw").read_text().split()
+    unknown = [symbol for symbol in symbols if symbol not in atomic_numbers or symbol == "X"]
+    if unknown:
+        raise BadInputError(f"type_map.raw names {unknown[0]!r}, which is no element")
+    try:
+        types = np.array((folder / "type.raw").read_text().split(), dtype=int)
+    except ValueError as error:
+        raise BadInputError(f"type.raw does not hold integers: {error}") from error
+    if not types.size or types.min() < 0 or types.max() >= len(symbols):
+        raise BadInputError(f"type.raw must hold indices from 0 to {len(symbols) - 1}, for {' '.join(symbols)}")
+    n = types.size
+    sets = sorted(path for path in folder.glob("set.*") if path.is_dir())
+    if not sets:
+        raise BadInputError("no set.000 folder")
+    columns: dict[str, list[np.ndarray]] = {"coord": [], "box": [], "energy": [], "force": [], "virial": []}
+    shapes = {"coord": (-1, n, 3), "box": (-1, 3, 3), "energy": (-1,), "force": (-1, n, 3), "virial": (-1, 3, 3)}
+    with_virial = (sets[0] / "virial.npy").exists()
+    for set_ in sets:
+        arrays = {
+            name: _load(set_ / f"{name}.npy", shape)
+            for name, shape in shapes.items()
+            if name != "virial" or with_virial
+        }
+        lengths = {name: len(array) for name, array in arrays.items()}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise BadInputError(f"the arrays of {set_.name} have different numbers of frames ({counts})")
+        for name, array in arrays.items():
+            columns[name].append(array)
+    joined = {name: np.concatenate(parts) for name, parts in columns.items() if parts}
+    return Frames(
+        numbers=np.array([atomic_numbers[symbol] for symbol in symbols], dtype="u1")[types],
+        positions=joined["coord"],
+        cells=joined["box"],
+        energies=joined["energy"],
+        forces=joined["force"],
+        virials=joined.get("virial"),
+    )
+
+
+def check_frames(frames: Frames, force_limit_eV_A: float) -> None:
+    """Refuse frames that cannot be right.
+
+    Raises
+    ------
+    BadInputError
+        For no frames, NaN or infinite numbers, a flat or very thin cell, atoms closer than 0.4 Å, or forces above the
+        limit; names the first such frame.
+    """
+    if not len(frames.energies):
+        raise BadInputError("there are no frames")
+    arrays = {"coord": frames.positions, "box": frames.cells, "energy": frames.energies, "force": frames.forces}
+    if frames.virials is not None:
+        arrays["virial"] = frames.virials
+    for name, array in arrays.items():
+        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if bad.any():
+            raise BadInputError(f"{name} of frame {np.argmax(bad)} is not finite ({bad.sum()} such frames)")
+    volumes = np.abs(np.linalg.det(frames.cells))
+    if (volumes < 1e-3).any():
+        raise BadInputError(f"box of frame {np.argmax(volumes < 1e-3)} has no volume; periodic cells are needed")
+    thickness = least_heights(frames.cells)
+    if (thickness < 2 * MINIMUM_DISTANCE_A).any():
+        frame = int(np.argmax(thickness < 2 * MINIMUM_DISTANCE_A))
+        raise BadInputError(
+            f"box of frame {frame} is {thickness[frame]:.2f} Å thin; at least {2 * MINIMUM_DISTANCE_A} Å is expected"
+        )
+    largest = frames.largest_forces
+    if (largest > force_limit_eV_A).any():
+        frame = int(np.argmax(largest > force_limit_eV_A))
+        raise BadInputError(
+            f"frame {frame} has a force of {largest[frame]:.1f} eV/Å, above the limit of {force_limit_eV_A:g} eV/Å "
+            "(--force-limit)"
+        )
+    shortest = closest_pairs_below(frames.positions, frames.cells, MINIMUM_DISTANCE_A)
+    if np.isfinite(shortest).any():
+        frame = int(np.argmax(np.isfinite(shortest)))
+        raise BadInputError(
+            f"frame {frame} has atoms {shortest[frame]:.2f} Å apart; at least {MINIMUM_DISTANCE_A} Å is expected"
+        )

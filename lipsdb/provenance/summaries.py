@@ -1,0 +1,122 @@
+"""One line for people about each document, from a few of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_FIELDS: dict[str, list[str]] = {
+    "structure": ["answer.name", "answer.formula", "answer.n_atoms", "asked.builder"],
+    "label": ["answer.system", "answer.formula", "answer.n_atoms", "asked.level_of_theory", "answer.origin"],
+    "dataset": ["answer.n_training", "answer.n_held", "answer.systems"],
+    "potential": ["asked.engine", "answer.errors", "answer.elements", "answer.cutoff_A"],
+    "run": ["asked.program", "asked.settings", "answer.n_atoms", "answer.n_frames", "answer.frame_interval_ps"],
+    "property": [
+        "asked",
+        *(
+            f"answer.{name}"
+            for name in ("conditions", "species", "D_cm2_s", "D_std_cm2_s", "Ea_eV", "Ea_std_eV", "target_temperature_K")
+        ),
+        *(f"answer.{name}" for name in ("sigma_target_S_cm", "extrapolated", "centre", "neighbour", "mean")),
+    ],
+    "campaign": ["asked.name", "answer.file"],
+}
+
+
+def summary_fields(kind: str) -> list[str]:
+    """Fields that `summary_of` reads from a document of this kind; no array is among them."""
+    return ["kind", "content", *_FIELDS[kind]]
+
+
+def summary_of(document: Mapping[str, Any], n_labels: int | None = None) -> str:
+    """Say in one line what a document is.
+
+    Parameters
+    ----------
+    document : mapping
+        At least `summary_fields` of it, as read from MongoDB.
+    n_labels : int, optional
+        For a potential: how many labels its dataset has.
+
+    Returns
+    -------
+    str
+        Begins with the kind.
+
+    Examples
+    --------
+    >>> summary_of({"_id": "campaign-0", "kind": "campaign", "asked": {"name": "quickstart"}})
+    'campaign: quickstart'
+    """
+    kind = str(document.get("_id", "")).partition("-")[0]
+    try:
+        if kind == "potential":
+            return f"potential: {_potential(document, n_labels)}"
+        return f"{kind}: {_WRITERS[kind](document)}"
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        return f"{kind}: its record cannot be read"
+
+
+def _count(number: int) -> str:
+    """A number of things, short: 950, 5.7k."""
+    return f"{number / 1000:.1f}k" if number >= 1000 else str(number)
+
+
+def _structure(document: Mapping[str, Any]) -> str:
+    answer = document["answer"]
+    return f"{answer['name']}, {answer['formula']}, {answer['n_atoms']} atoms ({document['asked']['builder']})"
+
+
+def _label(document: Mapping[str, Any]) -> str:
+    answer = document["answer"]
+    origin = f"{answer['origin']['folder']} frame {answer['origin']['frame']}"
+    return f"{answer['system']}, {answer['n_atoms']} atoms, {document['asked']['level_of_theory']}, {origin}"
+
+
+def _dataset(document: Mapping[str, Any]) -> str:
+    answer = document["answer"]
+    n_systems = len({entry["system"] for entry in answer["systems"]})
+    systems = "1 system" if n_systems == 1 else f"{n_systems} systems"
+    return f"{answer['n_training']} labels to train on, {answer['n_held']} held out, {systems}"
+
+
+def _potential(document: Mapping[str, Any], n_labels: int | None) -> str:
+    overall = next((entry for entry in document["answer"]["errors"] if entry["system"] == "all"), None)
+    labels = [] if n_labels is None else [f"{_count(n_labels)} labels"]
+    errors = [] if overall is None else [f"F MAE {overall['force_mae_meV_per_A']:.0f} meV/Å"]
+    return ", ".join([document["asked"]["engine"], *labels, *errors])
+
+
+def _run(document: Mapping[str, Any]) -> str:
+    settings, answer = document["asked"]["settings"], document["answer"]
+    conditions = f"{str(settings['ensemble']).upper()} {settings['temperature_K']:g} K"
+    if settings.get("pressure_bar") is not None:
+        conditions += f" {settings['pressure_bar']:g} bar"
+    length_ps = answer["frame_interval_ps"] * (answer["n_frames"] - 1)
+    return f"{conditions}, {answer['n_atoms']} atoms, {length_ps:g} ps, seed {settings['seed']}"
+
+
+def _property(document: Mapping[str, Any]) -> str:
+    asked, answer = document["asked"], document["answer"]
+    name, conditions = asked["property"], answer.get("conditions", {})
+    temperature = f" {conditions['temperature_K']:g} K" if "temperature_K" in conditions else ""
+    if name == "diffusion":
+        return f"diffusion {answer['species']}{temperature} D={answer['D_cm2_s']:.2e} ± {answer['D_std_cm2_s']:.1e} cm²/s"
+    if name == "arrhenius":
+        target = f"σ({answer['target_temperature_K']:g} K)={answer['sigma_target_S_cm']:.1e} S/cm"
+        how = ", extrapolated" if answer["extrapolated"] else ""
+        return f"arrhenius {answer['species']} Ea={answer['Ea_eV']:.3f} ± {answer['Ea_std_eV']:.3f} eV, {target}{how}"
+    if name == "coordination":
+        return f"coordination {answer['centre']}–{answer['neighbour']}{temperature} mean {answer['mean']:.2f}"
+    called = asked["parameters"].get("name")
+    return f"{name}{temperature}" + (f" ({called})" if called and called != name else "")
+
+
+_WRITERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "structure": _structure,
+    "label": _label,
+    "dataset": _dataset,
+    "run": _run,
+    "property": _property,
+    "campaign": lambda document: str(document["asked"]["name"]),
+}

@@ -1,0 +1,96 @@
+"""What all queries share: one aggregation pipeline on one collection, its scope, and how it is shown and run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lipsdb.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from lipsdb.store.database import Database
+
+Stage = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """One aggregation pipeline and the collection that it runs on.
+
+    Attributes
+    ----------
+    collection : str
+        Name of the collection.
+    pipeline : list of dict
+        Stages, of plain JSON types only, so that they can be pasted into mongosh and Compass.
+    """
+
+    collection: str
+    pipeline: list[Stage]
+
+    def run(self, database: Database) -> list[dict[str, Any]]:
+        """The documents that the pipeline gives, arrays decoded."""
+        from lipsdb.provenance.canonical import decoded
+
+        return [decoded(found) for found in database.collection(self.collection).aggregate(self.pipeline)]
+
+    def text(self) -> str:
+        """The aggregation as a command for mongosh; the brackets alone are what Compass takes."""
+        return pipeline_text(self.collection, self.pipeline)
+
+
+def pipeline_text(collection: str, pipeline: list[Stage]) -> str:
+    """Write an aggregation as a command for mongosh.
+
+    Examples
+    --------
+    >>> print(pipeline_text("runs", [{"$match": {"campaigns": "quickstart"}}]))
+    db.getCollection("runs").aggregate([
+      {"$match": {"campaigns": "quickstart"}}
+    ])
+    """
+    stages = ",\n".join(f"  {json.dumps(stage, ensure_ascii=False)}" for stage in pipeline)
+    return f"db.getCollection({json.dumps(collection)}).aggregate([\n{stages}\n])"
+
+
+def select(criteria: Mapping[str, Any], campaign: str | None) -> list[Stage]:
+    """The first stages of every pipeline: which documents count.
+
+    Parameters
+    ----------
+    criteria : mapping
+        On fields that an index begins with.
+    campaign : str or None
+        Only what this campaign asked for; all if None.
+
+    Notes
+    -----
+    This is the one place through which every document enters a table: what is to be left out or marked for all
+    tables alike (withdrawn documents and what is made from them) is added here.
+    """
+    return [{"$match": dict(criteria) if campaign is None else {**criteria, "campaigns": campaign}}]
+
+
+def check_campaign(database: Database, campaign: str | None) -> None:
+    """Make sure that a campaign exists.
+
+    Raises
+    ------
+    NotFoundError
+        If it does not; names those that do.
+    """
+    if campaign is None:
+        return
+    campaigns = database.collection("campaigns")
+    if campaigns.find_one({"asked.name": campaign}, {"_id": 1}) is None:
+        names = ", ".join(sorted(campaigns.distinct("asked.name")))
+        remedy = f"there are: {names}" if names else "there is none yet; `lipsdb campaign submit FILE` makes one"
+        raise NotFoundError(f"no campaign {campaign!r} in this database; {remedy}")
+
+
+def fetch(database: Database, aggregation: Aggregation, campaign: str | None) -> list[dict[str, Any]]:
+    """Run an aggregation for a campaign that must exist (or for all)."""
+    check_campaign(database, campaign)
+    return aggregation.run(database)

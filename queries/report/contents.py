@@ -1,0 +1,122 @@
+"""What a report is about: the documents of a campaign, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lipsdb.errors import NotFoundError
+from lipsdb.queries.figures.published_lines import PublishedResult, published_results
+
+if TYPE_CHECKING:
+    from lipsdb.store.database import Database
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The documents of a campaign, arrays decoded, in an order that doesn't depend on when they were made.
+
+    Attributes
+    ----------
+    name : str
+        Of the campaign.
+    campaign : document
+        Its newest version.
+    n_versions : int
+        How often a changed file was submitted.
+    file_text : str or None
+        The campaign file; None if its artifact is gone.
+    structures, potentials, runs : lists of documents
+    properties : dict
+        By kind: 'diffusion', 'arrhenius', 'coordination' …
+    """
+
+    name: str
+    campaign: Document
+    n_versions: int
+    file_text: str | None
+    structures: list[dict[str, Any]]
+    potentials: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
+    properties: dict[str, list[dict[str, Any]]]
+
+    @property
+    def specification(self) -> Mapping[str, Any]:
+        """What the campaign file says."""
+        found: Mapping[str, Any] = self.campaign["asked"]["specification"]
+        return found
+
+    @property
+    def published(self) -> list[PublishedResult]:
+        """Published activation energies and conductivities."""
+        return published_results(self.specification.get("published", []))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """Properties of a kind; empty if there are none."""
+        return self.properties.get(kind, [])
+
+    def grouped(self, kind: str) -> dict[str, list[dict[str, Any]]]:
+        """Properties of single runs that belong in one figure: same name, structure and potential.
+
+        The keys say what they share, as far as it differs.
+        """
+        groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        for document in self.of(kind):
+            conditions = document["answer"]["conditions"]
+            name = document["asked"]["parameters"].get("name", kind)
+            groups.setdefault((name, conditions["structure"], conditions["potential_id"]), []).append(document)
+        several = len({potential for _, _, potential in groups}) > 1
+        return {
+            f"{name}: {structure}" + (f", {potential[:18]}" if several else ""): documents
+            for (name, structure, potential), documents in groups.items()
+        }
+
+    def documents(self) -> list[Document]:
+        """All of them."""
+        properties = [document for documents in self.properties.values() for document in documents]
+        return [self.campaign, *self.structures, *self.potentials, *self.runs, *properties]
+
+
+def read_contents(database: Database, name: str) -> Contents:
+    """Read a campaign's documents.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such campaign; names those that there are.
+    """
+    from lipsdb.queries.aggregation import check_campaign
+
+    check_campaign(database, name)
+    versions = list(database.query("campaigns", {"asked.name": name}, sort={"made_by.finished_at": -1, "_id": 1}))
+    properties: dict[str, list[dict[str, Any]]] = {}
+    order = {"answer.conditions.structure": 1, "answer.conditions.temperature_K": 1, "answer.conditions.seed": 1}
+    for document in _documents(database, "properties", name, order):
+        properties.setdefault(document["asked"]["property"], []).append(document)
+    return Contents(
+        name=name,
+        campaign=versions[0],
+        n_versions=len(versions),
+        file_text=_file_text(database, versions[0]),
+        structures=_documents(database, "structures", name, {"answer.name": 1}),
+        potentials=_documents(database, "potentials", name, {"asked.engine": 1}),
+        runs=_documents(database, "runs", name, {"asked.settings.temperature_K": 1, "asked.settings.seed": 1}),
+        properties=properties,
+    )
+
+
+def _documents(database: Database, collection: str, name: str, order: Mapping[str, int]) -> list[dict[str, Any]]:
+    from lipsdb.provenance.canonical import decoded
+
+    found = database.query(collection, {"campaigns": name}, sort={**order, "_id": 1})
+    return [decoded(document) for document in found]
+
+
+def _file_text(database: Database, campaign: Document) -> str | None:
+    try:
+        return database.artifacts.read(campaign["answer"]["file"]["sha256"]).decode(errors="replace")
+    except NotFoundError:
+        return None

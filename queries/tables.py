@@ -1,0 +1,235 @@
+"""One table object for all queries, and its output as text, JSON, CSV, Markdown or LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from lipsdb.errors import BadInputError
+from lipsdb.queries.cells import Measured, Range, escape_latex, format_cell
+
+__all__ = ["Column", "Format", "Measured", "Range", "Table", "render", "short_id"]
+
+Format = Literal["table", "json", "csv", "md", "latex"]
+
+# What each word in the column "flags" means; printed below a table in which it stands.
+FOOTNOTES = {
+    "extrapolated": "the temperature lies outside those of the fit",
+    "from fit": "median of the Arrhenius line at that temperature; the uncertainty is an interval",
+    "not Fickian": "the mean squared displacement is not linear in time within the fit window, at least in one run: "
+    "D is a rate over the window rather than a diffusion coefficient",
+    "no window": "no diffusive regime was found; D was fitted in the default window",
+    "scaled": "χ² per degree of freedom exceeds 1; the uncertainties are enlarged by its square root",
+    "no freedom": "as many points as parameters: the fit cannot show that it is wrong",
+    "excluded": "temperatures were left out of the fit",
+    "replicas combined": "random-effects mean over the replicas; the spread between them is part of the uncertainty",
+    "labels external": "labels that it was trained on are not in this database; ingest them to complete the lineage",
+    "adopted": "made in another database and taken over with its record",
+    "several campaigns": "made for several campaigns and counted in each row; the line 'all' counts it once",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as people see it.
+
+    Attributes
+    ----------
+    name : str
+        Header.
+    unit : str
+        Unit in the header; empty if there is none.
+    cell : callable
+        Takes a row and gives the cell's value, as `lipsdb.queries.cells.format_cell` takes it.
+    """
+
+    name: str
+    unit: str
+    cell: Callable[[Any], Any]
+
+    @property
+    def header(self) -> str:
+        """Name with unit."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one query with the columns that people see; machines get every field of the rows.
+
+    Attributes
+    ----------
+    name : str
+        Of the query.
+    title : str
+        What stands above it.
+    columns : sequence of Column
+    rows : sequence of frozen dataclasses
+        Units stand in their fields' names.
+    notes : sequence of str
+        Remarks of this table; the footnotes of flags come by themselves.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Any]
+    notes: Sequence[str]
+
+    def footnotes(self) -> list[str]:
+        """Remarks, and the meaning of each flag that stands in the table."""
+        flags = {flag for row in self.rows for flag in getattr(row, "flags", ())}
+        remarks = [f"{flag}: {text}" for flag, text in FOOTNOTES.items() if flag in flags]
+        unknown = sorted(flags - FOOTNOTES.keys())
+        if unknown:
+            raise KeyError(f"flags without a footnote: {unknown}")
+        return [*remarks, *self.notes]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every field of every row in full precision, as JSON has it."""
+        return [_jsonable(asdict(row)) for row in self.rows]
+
+
+def short_id(id_: str) -> str:
+    """The beginning of an id, enough to find the document by.
+
+    Examples
+    --------
+    >>> short_id("potential-4a0e2033696346186301b23f")
+    'potential-4a0e2033'
+    """
+    kind, _, digits = id_.partition("-")
+    return f"{kind}-{digits[:8]}"
+
+
+def render(table: Table, format: str = "table", *, width: int | None = None) -> str:
+    """Write a table.
+
+    Parameters
+    ----------
+    table : Table
+    format : 'table', 'json', 'csv', 'md' or 'latex'
+        'table' is for terminals, 'latex' needs the package booktabs; 'json' and 'csv' have full precision, whole ids,
+        and uncertainties in fields of their own.
+    width : int, optional
+        Columns of the terminal for 'table'; the terminal's own, or as many as it takes, if left out.
+
+    Raises
+    ------
+    BadInputError
+        For another format.
+    """
+    if format == "table":
+        return _terminal(table, width)
+    writers = {"json": _json, "csv": _csv, "md": _markdown, "latex": _latex}
+    if format not in writers:
+        raise BadInputError(f"format {format!r} is not known; use one of: {', '.join(get_args(Format))}")
+    return writers[format](table)
+
+
+def _terminal(table: Table, width: int | None) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=escape(table.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in table.columns:
+        values = [column.cell(row) for row in table.rows]
+        numeric = any(isinstance(value, (int, float, Measured)) for value in values)
+        unit = f"\n({column.unit})" if column.unit else ""
+        shown.add_column(escape(column.name + unit), justify="right" if numeric else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(escape(format_cell(column.cell(row), newline="\n")) for column in table.columns))
+    console = Console(file=io.StringIO(), width=width or _natural_width(), color_system=None, emoji=False)
+    with console.capture() as capture:
+        console.print(shown)
+        for note in table.footnotes():
+            console.print(f"  {escape(note)}", highlight=False)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _natural_width() -> int:
+    import shutil
+    import sys
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 250
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _json(table: Table) -> str:
+    content = {"query": table.name, "title": table.title, "rows": table.records(), "notes": table.footnotes()}
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _csv(table: Table) -> str:
+    text = io.StringIO()
+    names = _field_names(table)
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for record in table.records():
+        writer.writerow({name: cell for key in record for name, cell in _csv_cells(key, record[key])})
+    return text.getvalue()
+
+
+def _field_names(table: Table) -> list[str]:
+    """Header of the CSV: an interval takes two columns."""
+    if not table.rows:
+        return [column.header for column in table.columns]
+    first = table.rows[0]
+    assert is_dataclass(first)
+    return [name for field in fields(first) for name, _ in _csv_cells(field.name, None)]
+
+
+def _csv_cells(name: str, value: Any) -> list[tuple[str, Any]]:
+    if "_68_" in name or "_95_" in name:
+        low, high = value or (None, None)
+        return [(f"{name}_low", low), (f"{name}_high", high)]
+    if isinstance(value, list):
+        simple = not any(isinstance(item, (list, dict)) for item in value)
+        return [(name, ";".join(str(item) for item in value) if simple else json.dumps(value, ensure_ascii=False))]
+    return [(name, json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value)]
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    lines = [f"**{table.title}**", "", line([column.header for column in table.columns])]
+    lines.append(line(["---"] * len(table.columns)))
+    lines += [line([format_cell(column.cell(row), newline="<br>") for column in table.columns]) for row in table.rows]
+    lines += ["", *(f"- {note}" for note in table.footnotes())]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _latex(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "    " + " & ".join(cells) + r" \\"
+
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{escape_latex(table.title)}}}",
+        rf"  \begin{{tabular}}{{{'l' * len(table.columns)}}}",
+        r"    \toprule",
+        line([escape_latex(column.header) for column in table.columns]),
+        r"    \midrule",
+        *(line([format_cell(column.cell(row), "latex") for column in table.columns]) for row in table.rows),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        *(rf"  \par\footnotesize {escape_latex(note)}" for note in table.footnotes()),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"

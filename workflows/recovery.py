@@ -1,0 +1,156 @@
+"""Putting the launchpad in order after something died: lost launches, interrupted jobs, locks without an owner."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fireworks import LaunchPad
+
+from lipsdb.store.database import Database
+from lipsdb.workflows.launchpad import EXPIRATION_S
+
+# Failures that say nothing about the job itself: it is run again. Others stay FIZZLED until somebody looks.
+_INTERRUPTIONS = (
+    "InterruptedRunError",
+    "ServerSelectionTimeoutError",
+    "AutoReconnect",
+    "NetworkTimeout",
+    "NotPrimaryError",
+    "ConnectionFailure",
+    "WaitQueueTimeoutError",
+)
+
+
+@dataclass
+class Recovery:
+    """What was put in order."""
+
+    lost: list[int] = field(default_factory=list)  # fw_ids that looked RUNNING, their worker being gone
+    interrupted: list[int] = field(default_factory=list)  # fw_ids that failed since something was stopped from outside
+    completed: list[int] = field(default_factory=list)  # fw_ids whose launch had completed, though they did not show it
+    unlocked: int = 0  # workflows that a dead process had left locked
+
+
+def worker_name(pid: int | None = None) -> str:
+    """Name of a local worker; tells host and process, and when the process began (numbers are used again)."""
+    pid = os.getpid() if pid is None else pid
+    return f"{platform.node()}:{pid}:{_start_of_process(pid)}"
+
+
+def _start_of_process(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def worker_is_gone(name: str) -> bool | None:
+    """Whether a local worker has died; None if it cannot be told (another host, another kind of worker)."""
+    host, _, rest = name.rpartition(":")[0].partition(":")
+    pid, start = rest, name.rpartition(":")[2]
+    if host != platform.node() or not pid.isdigit():
+        return None
+    return not start or _start_of_process(int(pid)) != start or _is_zombie(int(pid))
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def _time(value: Any) -> datetime | None:
+    """FireWorks keeps times as ISO strings or dates, UTC without saying so."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+
+
+def last_sign_of_life(launch: dict[str, Any]) -> datetime | None:
+    """Time of a launch's last ping or change of state."""
+    times = [_time(entry.get("updated_on") or entry.get("created_on")) for entry in launch.get("state_history", [])]
+    return max((time for time in times if time is not None), default=None)
+
+
+def recover(database: Database, pad: LaunchPad) -> Recovery:
+    """Put the launchpad in order and make ready what can run again.
+
+    - A Firework that looks RUNNING or RESERVED but whose worker is gone (on this host: its process; elsewhere: no sign of
+      life for five minutes) is made ready again.
+    - A Firework that failed because it was stopped from outside, or lost the server, is made ready again.
+    - A launch that completed while its Firework still says RUNNING (the server died between two writes) is completed.
+    - A lock that a dead process left on a workflow is taken away.
+
+    Parameters
+    ----------
+    database : Database
+    pad : LaunchPad
+
+    Returns
+    -------
+    Recovery
+        What was done.
+    """
+    done = Recovery()
+    running = list(database.collection("fireworks").find({"state": "RUNNING"}, {"fw_id": 1, "launches": 1}))
+    by_launch = {launch_id: entry["fw_id"] for entry in running for launch_id in entry["launches"]}
+    fields = {"launch_id": 1, "state": 1, "fworker.name": 1, "state_history": 1}
+    launches = list(database.collection("launches").find({"launch_id": {"$in": list(by_launch)}}, fields))
+    alive = False
+    gone: list[tuple[int, dict[str, Any]]] = []
+    for launch in launches:
+        fw_id = by_launch[launch["launch_id"]]
+        is_gone = worker_is_gone(launch["fworker"]["name"])
+        if is_gone is None:
+            sign = last_sign_of_life(launch)
+            is_gone = sign is None or datetime.now(UTC) - sign > timedelta(seconds=EXPIRATION_S)
+        if is_gone:
+            gone.append((fw_id, launch))
+        else:
+            alive = True
+    if not alive:
+        unlocked = database.collection("workflows").update_many({"locked": True}, {"$unset": {"locked": True}})
+        done.unlocked = unlocked.modified_count
+    for fw_id, launch in gone:
+        if launch["state"] == "COMPLETED":
+            pad._refresh_wf(fw_id)
+            done.completed.append(fw_id)
+        elif launch["state"] in {"RUNNING", "RESERVED"}:
+            pad.mark_fizzled(launch["launch_id"])
+            pad.rerun_fw(fw_id)
+            done.lost.append(fw_id)
+    for fw_id in _interrupted(database):
+        pad.rerun_fw(fw_id)
+        done.interrupted.append(fw_id)
+    return done
+
+
+def _interrupted(database: Database) -> list[int]:
+    """Fireworks that failed for a reason outside themselves."""
+    fizzled = list(database.collection("fireworks").find({"state": "FIZZLED"}, {"fw_id": 1, "launches": 1}))
+    last = {entry["launches"][-1]: entry["fw_id"] for entry in fizzled if entry["launches"]}
+    fields = {"launch_id": 1, "action.stored_data._exception._stacktrace": 1}
+    found = []
+    for launch in database.collection("launches").find({"launch_id": {"$in": list(last)}}, fields):
+        action = launch.get("action")
+        exception = ((action if isinstance(action, dict) else {}).get("stored_data") or {}).get("_exception") or {}
+        reason = last_line(exception.get("_stacktrace") or "")
+        if any(f"{name}:" in reason for name in _INTERRUPTIONS):
+            found.append(last[launch["launch_id"]])
+    return sorted(found)
+
+
+def last_line(stacktrace: str) -> str:
+    """The line of a traceback that says what happened."""
+    lines = [line for line in stacktrace.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
