@@ -61,7 +61,7 @@ def select(criteria: Mapping[str, Any], campaign: str | None) -> list[Stage]:
     Parameters
     ----------
     criteria : mapping
-        On fields that an index begins with.
+        On fields that an index begins with; empty for all documents.
     campaign : str or None
         Only what this campaign asked for; all if None.
 
@@ -70,7 +70,8 @@ def select(criteria: Mapping[str, Any], campaign: str | None) -> list[Stage]:
     This is the one place through which every document enters a table: what is to be left out or marked for all
     tables alike (withdrawn documents and what is made from them) is added here.
     """
-    return [{"$match": dict(criteria) if campaign is None else {**criteria, "campaigns": campaign}}]
+    wanted = dict(criteria) if campaign is None else {**criteria, "campaigns": campaign}
+    return [{"$match": wanted or {"_id": {"$gte": ""}}}]
 
 
 def check_campaign(database: Database, campaign: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsdb.queries.aggregation import Aggregation, fetch, select
 from lipsdb.queries.published import PublishedValue, published_sigma, published_stages, published_values
-from lipsdb.queries.tables import Column, Measured, Range, Table, short_id
+from lipsdb.queries.tables import Column, Measured, Range, Table, potential_columns, short_id
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -167,9 +167,10 @@ def table(found: Sequence[ArrheniusRow]) -> Table:
     targets = sorted({row.target_temperature_K for row in found})
     at = f"({targets[0]:g} K)" if len(targets) == 1 else "(target)"
     several = [] if len(targets) <= 1 else [Column("target T", "K", lambda row: row.target_temperature_K)]
+    potential, notes = potential_columns(found)
     columns = [
         Column("system", "", lambda row: row.structure),
-        Column("potential", "", lambda row: short_id(row.potential_id)),
+        *potential,
         Column("species", "", lambda row: row.species),
         Column("Ea", "eV", lambda row: Measured(row.Ea_eV, row.Ea_std_eV)),
         Column("Ea published", "eV", lambda row: row.published_Ea),
@@ -184,8 +185,9 @@ def table(found: Sequence[ArrheniusRow]) -> Table:
         Column("flags", "", lambda row: row.flags),
         Column("id", "", lambda row: short_id(row.id)),
     ]
-    notes = sorted({f"left out of the fit of {row.structure}: {reason}" for row in found for reason in row.excluded})
-    return Table("arrhenius", "Activation energy and extrapolated conductivity", columns, found, notes)
+    notes += sorted({f"left out of the fit of {row.structure}: {reason}" for row in found for reason in row.excluded})
+    title = "Activation energy and extrapolated conductivity"
+    return Table("arrhenius", title, columns, found, notes, ArrheniusRow)
 
 
 def _temperatures_and_replicas(row: ArrheniusRow) -> str:

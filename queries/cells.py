@@ -85,7 +85,7 @@ def format_number(value: float, digits: int = 3, style: Style = "text") -> str:
         return "0"
     mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     power = int(exponent)
-    if -3 <= power < 6:
+    if -2 <= power < 6:
         text = f"{value:.{max(digits - 1 - power, 0)}f}"
         return text.replace("-", "$-$") if style == "latex" else text
     if style == "latex":
@@ -103,11 +103,13 @@ def format_measured(value: float, std: float | None, style: Style = "text") -> s
     """
     if std is None or std == 0 or not (math.isfinite(value) and math.isfinite(std)):
         return format_number(value, 3, style)
-    from uncertainties import ufloat
+    from uncertainties import ufloat  # type: ignore[import-untyped]
 
+    largest = max(abs(value), std)
+    notation = "" if 1e-2 <= largest < 1e6 else "e"
     if style == "latex":
-        return f"${ufloat(value, std):.2uL}$"
-    return f"{ufloat(value, std):.2uP}".replace("±", " ± ")
+        return f"${ufloat(value, std):.2u{notation}L}$"
+    return f"{ufloat(value, std):.2u{notation}P}".replace("±", " ± ")
 
 
 def format_range(low: float, high: float, style: Style = "text") -> str:

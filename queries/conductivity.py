@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lipsdb.queries.aggregation import Aggregation, fetch, select
 from lipsdb.queries.arrhenius import point_of
 from lipsdb.queries.published import PublishedValue, published_sigma, published_stages, published_values
-from lipsdb.queries.tables import Column, Measured, Range, Table, short_id
+from lipsdb.queries.tables import Column, Measured, Range, Table, potential_columns, short_id
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -138,16 +138,15 @@ def _target_row(
 
 def table(found: Sequence[ConductivityRow]) -> Table:
     """Lay the rows out as a table."""
+    potential, notes = potential_columns(found)
     columns = [
         Column("system", "", lambda row: row.structure),
-        Column("potential", "", lambda row: short_id(row.potential_id)),
+        *potential,
         Column("species", "", lambda row: row.species),
         Column("T", "K", lambda row: f"{row.temperature_K:g}"),
-        Column("D", "cm²/s", lambda row: Measured(row.D_cm2_s, row.D_std_cm2_s)),
-        Column("D 68 %", "cm²/s", lambda row: None if row.D_68_cm2_s is None else Range(*row.D_68_cm2_s)),
+        Column("D", "cm²/s", lambda row: _with_interval(row.D_cm2_s, row.D_std_cm2_s, row.D_68_cm2_s)),
         Column("D published", "cm²/s", lambda row: row.published_D),
-        Column("σ", "S/cm", lambda row: Measured(row.sigma_S_cm, row.sigma_std_S_cm)),
-        Column("σ 68 %", "S/cm", lambda row: None if row.sigma_68_S_cm is None else Range(*row.sigma_68_S_cm)),
+        Column("σ", "S/cm", lambda row: _with_interval(row.sigma_S_cm, row.sigma_std_S_cm, row.sigma_68_S_cm)),
         Column("σ published", "S/cm", lambda row: row.published_sigma),
         Column("replicas", "", lambda row: row.n_replicas or None),
         Column("between replicas", "cm²/s", lambda row: row.D_between_replicas_cm2_s),
@@ -155,6 +154,11 @@ def table(found: Sequence[ConductivityRow]) -> Table:
         Column("flags", "", lambda row: row.flags),
         Column("id", "", lambda row: short_id(row.id)),
     ]
-    shown = [column for column in columns if column.name != "D 68 %" or any(row.D_68_cm2_s for row in found)]
+    if any(row.from_fit for row in found):
+        notes = [*notes, "intervals hold 68 %; single runs: `lipsdb query diffusion`"]
     title = "Diffusion coefficient and Nernst–Einstein conductivity by temperature"
-    return Table("conductivity", title, shown, found, [])
+    return Table("conductivity", title, columns, found, notes, ConductivityRow)
+
+
+def _with_interval(value: float, std: float | None, interval: tuple[float, float] | None) -> Any:
+    return Measured(value, std) if interval is None else (Measured(value), Range(*interval))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.queries.aggregation import Aggregation, fetch, select
-from lipsdb.queries.tables import Column, Table, short_id
+from lipsdb.queries.tables import Column, Table, potential_columns, short_id
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -88,9 +88,10 @@ def table(found: Sequence[CoordinationRow]) -> Table:
     def percent(number: int) -> Column:
         return Column(f"{number}-fold", "%", lambda row: f"{100 * dict(row.fractions).get(number, 0.0):.2f}")
 
+    potential, notes = potential_columns(found)
     columns = [
         Column("system", "", lambda row: row.structure),
-        Column("potential", "", lambda row: short_id(row.potential_id)),
+        *potential,
         Column("centre", "", lambda row: row.centre),
         Column("neighbour", "", lambda row: row.neighbour),
         Column("cutoff", "Å", lambda row: f"{row.cutoff_A:g}"),
@@ -100,4 +101,5 @@ def table(found: Sequence[CoordinationRow]) -> Table:
         *(percent(number) for number in numbers),
         Column("id", "", lambda row: short_id(row.id)),
     ]
-    return Table("coordination", "Coordination numbers, mean over atoms and frames", columns, found, [])
+    title = "Coordination numbers, mean over atoms and frames"
+    return Table("coordination", title, columns, found, notes, CoordinationRow)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.queries.aggregation import Aggregation, fetch, select
-from lipsdb.queries.tables import Column, Measured, Range, Table, short_id
+from lipsdb.queries.tables import Column, Measured, Range, Table, potential_columns, short_id
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -98,9 +98,10 @@ def row_of(found: Mapping[str, Any]) -> DiffusionRow:
 
 def table(found: Sequence[DiffusionRow]) -> Table:
     """Lay the rows out as a table."""
+    potential, notes = potential_columns(found)
     columns = [
         Column("system", "", lambda row: row.structure),
-        Column("potential", "", lambda row: short_id(row.potential_id)),
+        *potential,
         Column("species", "", lambda row: row.species),
         Column("T", "K", lambda row: f"{row.temperature_K:g}"),
         Column("seed", "", lambda row: row.seed),
@@ -114,4 +115,4 @@ def table(found: Sequence[DiffusionRow]) -> Table:
         Column("flags", "", lambda row: row.flags),
         Column("id", "", lambda row: short_id(row.id)),
     ]
-    return Table("diffusion", "Diffusion coefficients of single runs", columns, found, [])
+    return Table("diffusion", "Diffusion coefficients of single runs", columns, found, notes, DiffusionRow)

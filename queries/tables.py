@@ -6,14 +6,14 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import Field, asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, get_args
 
 from lipsdb.errors import BadInputError
 from lipsdb.queries.cells import Measured, Range, escape_latex, format_cell
 
-__all__ = ["Column", "Format", "Measured", "Range", "Table", "render", "short_id"]
+__all__ = ["Column", "Format", "Measured", "Range", "Table", "potential_columns", "render", "short_id"]
 
 Format = Literal["table", "json", "csv", "md", "latex"]
 
@@ -28,9 +28,12 @@ FOOTNOTES = {
     "no freedom": "as many points as parameters: the fit cannot show that it is wrong",
     "excluded": "temperatures were left out of the fit",
     "replicas combined": "random-effects mean over the replicas; the spread between them is part of the uncertainty",
-    "labels external": "labels that it was trained on are not in this database; ingest them to complete the lineage",
+    "labels external": "labels that are not in this database, known by id and content hash; ingest them "
+    "(`lipsdb ingest deepmd`) to complete the lineage",
+    "none here": "published, but not among the labels of this database",
     "adopted": "made in another database and taken over with its record",
-    "several campaigns": "made for several campaigns and counted in each row; the line 'all' counts it once",
+    "elsewhere": "done in another database and taken over; not in the sum",
+    "several campaigns": "made for several campaigns and counted in the row of each; the line 'all' counts once",
 }
 
 
@@ -73,16 +76,24 @@ class Table:
         Units stand in their fields' names.
     notes : sequence of str
         Remarks of this table; the footnotes of flags come by themselves.
+    row_type : type, optional
+        The rows' dataclass, so that also an empty table has its fields as CSV.
+    when_empty : str
+        What to do when there are no rows.
     """
 
     name: str
     title: str
     columns: Sequence[Column]
     rows: Sequence[Any]
-    notes: Sequence[str]
+    notes: Sequence[str] = ()
+    row_type: type[Any] | None = None
+    when_empty: str = "submit a campaign (`lipsdb campaign submit FILE`) and run it (`lipsdb run`)"
 
     def footnotes(self) -> list[str]:
         """Remarks, and the meaning of each flag that stands in the table."""
+        if not self.rows:
+            return [f"nothing to show yet: {self.when_empty}", *self.notes]
         flags = {flag for row in self.rows for flag in getattr(row, "flags", ())}
         remarks = [f"{flag}: {text}" for flag, text in FOOTNOTES.items() if flag in flags]
         unknown = sorted(flags - FOOTNOTES.keys())
@@ -105,6 +116,14 @@ def short_id(id_: str) -> str:
     """
     kind, _, digits = id_.partition("-")
     return f"{kind}-{digits[:8]}"
+
+
+def potential_columns(rows: Sequence[Any]) -> tuple[list[Column], list[str]]:
+    """A column with the potential, or a note if it is one for all rows."""
+    potentials = {row.potential_id for row in rows}
+    if len(potentials) == 1:
+        return [], [f"all with {short_id(potentials.pop())}"]
+    return [Column("potential", "", lambda row: short_id(row.potential_id))], []
 
 
 def render(table: Table, format: str = "table", *, width: int | None = None) -> str:
@@ -141,9 +160,11 @@ def _terminal(table: Table, width: int | None) -> str:
     shown = RichTable(title=escape(table.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in table.columns:
         values = [column.cell(row) for row in table.rows]
-        numeric = any(isinstance(value, (int, float, Measured)) for value in values)
+        flat = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+        numeric = any(isinstance(value, (int, float, Measured, Range)) for value in flat)
+        whole = numeric or column.name in {"id", "potential"}
         unit = f"\n({column.unit})" if column.unit else ""
-        shown.add_column(escape(column.name + unit), justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(escape(column.name + unit), justify="right" if numeric else "left", no_wrap=whole)
     for row in table.rows:
         shown.add_row(*(escape(format_cell(column.cell(row), newline="\n")) for column in table.columns))
     console = Console(file=io.StringIO(), width=width or _natural_width(), color_system=None, emoji=False)
@@ -176,31 +197,40 @@ def _json(table: Table) -> str:
 
 def _csv(table: Table) -> str:
     text = io.StringIO()
-    names = _field_names(table)
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer = csv.DictWriter(text, _csv_names(table), lineterminator="\n")
     writer.writeheader()
-    for record in table.records():
-        writer.writerow({name: cell for key in record for name, cell in _csv_cells(key, record[key])})
+    writer.writerows(_csv_record(table, record) for record in table.records())
     return text.getvalue()
 
 
-def _field_names(table: Table) -> list[str]:
+def _row_fields(table: Table) -> tuple[Field[Any], ...]:
+    row_type = table.row_type or (type(table.rows[0]) if table.rows else None)
+    return () if row_type is None else fields(row_type)
+
+
+def _csv_names(table: Table) -> list[str]:
     """Header of the CSV: an interval takes two columns."""
-    if not table.rows:
-        return [column.header for column in table.columns]
-    first = table.rows[0]
-    assert is_dataclass(first)
-    return [name for field in fields(first) for name, _ in _csv_cells(field.name, None)]
+    names = []
+    for field in _row_fields(table):
+        names += [f"{field.name}_low", f"{field.name}_high"] if _is_interval(field) else [field.name]
+    return names
 
 
-def _csv_cells(name: str, value: Any) -> list[tuple[str, Any]]:
-    if "_68_" in name or "_95_" in name:
-        low, high = value or (None, None)
-        return [(f"{name}_low", low), (f"{name}_high", high)]
-    if isinstance(value, list):
-        simple = not any(isinstance(item, (list, dict)) for item in value)
-        return [(name, ";".join(str(item) for item in value) if simple else json.dumps(value, ensure_ascii=False))]
-    return [(name, json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value)]
+def _csv_record(table: Table, record: dict[str, Any]) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for field in _row_fields(table):
+        value = record[field.name]
+        if _is_interval(field):
+            cells[f"{field.name}_low"], cells[f"{field.name}_high"] = value or (None, None)
+        elif isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
+            cells[field.name] = ";".join(str(item) for item in value)
+        else:
+            cells[field.name] = json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+    return cells
+
+
+def _is_interval(field: Field[Any]) -> bool:
+    return str(field.type).removesuffix(" | None") == "tuple[float, float]"
 
 
 def _markdown(table: Table) -> str:

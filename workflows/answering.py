@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jobflow import CURRENT_JOB, Job, job
+from jobflow import CURRENT_JOB, Job, Maker, job
 
 from lipsdb.documents import document_types
 from lipsdb.documents.base import Document, Input, MadeBy, Model
@@ -121,7 +121,7 @@ class Question:
         """The questions that must be answered before."""
         return [link[1] for link in self.inputs if not isinstance(link, Selection) and isinstance(link[1], Question)]
 
-    def job(self, sources: Mapping[int, Any], campaigns: Sequence[str], document_id: str) -> Job:
+    def job(self, sources: Mapping[int, Any], campaigns: Sequence[str], document_id: str | None = None) -> Job:
         """The job that answers it.
 
         Parameters
@@ -130,21 +130,49 @@ class Question:
             For each parent, by its Python ``id``: the reference of its document, or the output of its job.
         campaigns : sequence of str
             Who asks.
-        document_id : str
-            Identity of the document; stands in the Firework's spec as ``document``.
+        document_id : str, optional
+            Identity of the document, if it is known yet; stands in the Firework's spec as ``document``.
         """
         links: list[dict[str, Any]] = []
         for link in self.inputs:
             if isinstance(link, Selection):
                 links.append({"role": link.role, "collection": link.collection, "selection": list(link.criteria)})
             else:
-                source = sources[id(link[1])] if isinstance(link[1], Question) else dict(link[1])
+                source = sources[id(link[1])] if isinstance(link[1], Question) else link[1]
                 links.append({"role": link[0], "reference": source})
         made = answer(self.kind, self.asked.model_dump(), links, self.performer, self.options, list(campaigns))
         made.name = self.name
         made.metadata.update({"document": document_id, "campaigns": list(campaigns), "size": self.size})
         made.update_config({"manager_config": {"_category": self.category}})
         return made
+
+
+@dataclass
+class QuestionMaker(Maker):  # type: ignore[misc]
+    """Base of our Makers: settings are fields, `question` says what is asked, `make` gives the job for a flow."""
+
+    name: str = "question"
+
+    def question(self, *sources: Any) -> Question:
+        """What is asked, made from these sources: questions, or references of documents."""
+        raise NotImplementedError
+
+    def make(self, *sources: Any, campaigns: Sequence[str] = ()) -> Job:
+        """The job that answers, for a jobflow Flow of one's own.
+
+        Parameters
+        ----------
+        sources
+            References of documents (``collection``, ``id``, ``content``), or outputs of other such jobs.
+        campaigns : sequence of str
+            Who asks.
+
+        Returns
+        -------
+        jobflow.Job
+            Its output is the reference of the document.
+        """
+        return self.question(*sources).job({}, campaigns)
 
 
 @dataclass
@@ -221,9 +249,12 @@ def _launch_of_this_job(database: Database) -> dict[str, Any]:
 
 def _performer(path: str) -> Callable[..., tuple[Model | dict[str, Any], MadeBy]]:
     module, _, function = path.partition(":")
-    if not module.startswith("lipsdb."):
-        raise BadInputError(f"the performer {path!r} is not part of lipsdb; performers are lipsdb.workflows.…:function")
-    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+    try:
+        return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInputError(
+            f"the performer {path!r} cannot be imported on this worker ({error}); install here what the submitter has"
+        ) from error
 
 
 def _inputs_of(database: Database, links: Sequence[Mapping[str, Any]]) -> list[Input]:
@@ -236,7 +267,7 @@ def _inputs_of(database: Database, links: Sequence[Mapping[str, Any]]) -> list[I
     return inputs
 
 
-@job
+@job  # type: ignore[untyped-decorator]
 def answer(
     kind: str,
     asked: dict[str, Any],
@@ -276,7 +307,7 @@ def answer(
             known = database.known([document_id])  # another worker may have answered while this one waited
             if not known:
                 work = _performer(performer)
-                watch = Stopwatch(performer.rpartition(".")[2], launch=_launch_of_this_job(database))
+                watch = Stopwatch(performer.rpartition(":")[2], launch=_launch_of_this_job(database))
                 name = CURRENT_JOB.job.name if CURRENT_JOB.job is not None else document_id
                 place = Workplace(database, document_id, folder, lock_fd, watch, dict(options), name)
                 result, made_by = work(place, question, inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lipsdb.provenance.sealing import COLLECTIONS
+from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.store.database import Database
 from lipsdb.workflows.answering import Question
 
@@ -31,10 +31,12 @@ def estimate_core_seconds(database: Database, question: Question) -> float | Non
     """
     criteria: dict[str, Any] = {}
     if question.kind == "property":
-        criteria = {"asked.property": question.asked.property}
+        criteria = {"asked.property": question.asked.model_dump()["property"]}
     fields = {"made_by.core_seconds": 1, "asked.settings": 1}
     recent = database.collection(COLLECTIONS[question.kind]).find(criteria, fields).sort("_id", 1).limit(_RECENT)
-    rates = sorted(document["made_by"]["core_seconds"] / size_of(question.kind, document["asked"]) for document in recent)
+    rates = sorted(
+        document["made_by"]["core_seconds"] / size_of(question.kind, document["asked"]) for document in recent
+    )
     return rates[len(rates) // 2] * question.size if rates else None
 
 

@@ -10,7 +10,7 @@ from maggma.stores.mongolike import MongoStore
 COLLECTION = "job_outputs"
 
 
-class JobOutputs(MongoStore):  # type: ignore[misc]
+class JobOutputs(MongoStore):
     """The collection ``job_outputs``, found on each worker by the settings that hold there."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class JobOutputs(MongoStore):  # type: ignore[misc]
         """Connect as the worker's own settings say."""
         from lipsdb.workflows.answering import worker_database
 
-        self._coll = worker_database().collection(COLLECTION)
+        self._coll: Any = worker_database().collection(COLLECTION)
 
     def as_dict(self) -> dict[str, Any]:
         """Only the class: a Firework must not carry an address."""

@@ -25,7 +25,8 @@ def select_labels(database: Database, criteria: Sequence[Mapping[str, Any]]) -> 
     ----------
     database : Database
     criteria : sequence of mappings
-        Each with ``systems``, ``level_of_theory``, ``iterations`` (or None), ``stride`` and ``limit`` (or None; per system).
+        Each with ``systems``, ``level_of_theory``, ``iterations`` (or None), ``stride`` and ``limit``
+        (or None; per system).
 
     Raises
     ------
@@ -96,7 +97,7 @@ def frames_by_system(labels: Sequence[Mapping[str, Any]]) -> dict[str, LabelledF
         answer = label["answer"]
         groups.setdefault((answer["system"], decode_array(answer["numbers"]).tobytes()), []).append(answer)
     names = [system for system, _ in groups]
-    stacked = {}
+    stacked: dict[str, LabelledFrames] = {}
     for (system, _), answers in groups.items():
         name = (
             system

@@ -1,4 +1,4 @@
-"""The launchpad: FireWorks' collections in the project's database, and the files that bare ``lpad`` and ``rlaunch`` read."""
+"""The launchpad: FireWorks' collections in the project's database, and the files for bare ``lpad`` and ``rlaunch``."""
 
 from __future__ import annotations
 

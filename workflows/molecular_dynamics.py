@@ -6,19 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobflow import Maker
-
 from lipsdb.documents.base import ArtifactReference, Input, MadeBy
 from lipsdb.documents.potential import Potential
 from lipsdb.documents.run import RunAnswer, RunAsked
 from lipsdb.documents.structure import Structure
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import versions_of
-from lipsdb.workflows.answering import Question, Workplace
+from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
 
 
 @dataclass
-class MDMaker(Maker):  # type: ignore[misc]
+class MDMaker(QuestionMaker):
     """Runs LAMMPS.
 
     Parameters
@@ -72,7 +70,8 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
     absent = set(structure.elements) - set(potential.answer.elements)
     if absent:
         raise BadInputError(
-            f"the potential knows {', '.join(potential.answer.elements)}, but the structure holds {', '.join(sorted(absent))}"
+            f"the structure holds {', '.join(sorted(absent))}, which the potential does not know; "
+            f"it was trained for {', '.join(potential.answer.elements)}"
         )
     settings = MDSettings.model_validate(asked.settings)
     model_name = potential.answer.model.name

@@ -8,21 +8,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from jobflow import Maker
 
 from lipsdb.documents.base import ArtifactReference, Input, MadeBy
 from lipsdb.documents.dataset import Dataset, DatasetAnswer, DatasetAsked, DatasetSystem
 from lipsdb.documents.potential import Parity, PotentialAnswer, PotentialAsked, SystemErrors
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import versions_of
-from lipsdb.workflows.answering import Question, Selection, Workplace
+from lipsdb.workflows.answering import Question, QuestionMaker, Selection, Workplace
 from lipsdb.workflows.labels import frames_by_system, load_labels
 
 _PARITY_FORCES = 20_000  # force components kept for the parity figure
 
 
 @dataclass
-class DatasetMaker(Maker):  # type: ignore[misc]
+class DatasetMaker(QuestionMaker):
     """Freezes a dataset: which labels, and which of them are held out of training.
 
     Parameters
@@ -84,7 +83,7 @@ def freeze_dataset(place: Workplace, asked: DatasetAsked, inputs: list[Input]) -
 
 
 @dataclass
-class DeepMDMaker(Maker):  # type: ignore[misc]
+class DeepMDMaker(QuestionMaker):
     """Trains a DeePMD-kit potential on a dataset, freezes, compresses and evaluates it.
 
     Parameters

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jobflow import Maker
 
 from lipsdb.documents.base import Input, MadeBy
 from lipsdb.documents.property import PropertyAsked
@@ -15,13 +14,13 @@ from lipsdb.documents.structure import Structure
 from lipsdb.errors import RefusedError
 from lipsdb.provenance.canonical import decoded
 from lipsdb.provenance.machine import versions_of
-from lipsdb.workflows.answering import Question, Workplace
+from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
 
 Result = tuple[dict[str, Any], MadeBy]
 
 
 @dataclass
-class DiffusionMaker(Maker):  # type: ignore[misc]
+class DiffusionMaker(QuestionMaker):
     """Diffusion coefficient of one species in a run, and the conductivity that Nernst–Einstein gives.
 
     Parameters
@@ -55,7 +54,7 @@ class DiffusionMaker(Maker):  # type: ignore[misc]
 
 
 @dataclass
-class CoordinationMaker(Maker):  # type: ignore[misc]
+class CoordinationMaker(QuestionMaker):
     """Coordination numbers of one element by another over a run.
 
     Parameters
@@ -83,7 +82,7 @@ class CoordinationMaker(Maker):  # type: ignore[misc]
 
 
 @dataclass
-class ArrheniusMaker(Maker):  # type: ignore[misc]
+class ArrheniusMaker(QuestionMaker):
     """Activation energy from D at several temperatures, replicas combined, and the conductivity extrapolated.
 
     Parameters
@@ -112,9 +111,9 @@ class ArrheniusMaker(Maker):  # type: ignore[misc]
 def _of_run(
     kind: str, name: str, parameters: dict[str, Any], run: Question | dict[str, str], function: str
 ) -> Question:
-    of = run.name.removeprefix("md ") if isinstance(run, Question) else run["id"]
+    of = run.name.removeprefix("md ") if isinstance(run, Question) else ""
     asked = PropertyAsked(property=kind, parameters=parameters)
-    return Question("property", f"{name} {of}", asked, (("run", run),), f"{__name__}:{function}", "analysis")
+    return Question("property", f"{name} {of}".strip(), asked, (("run", run),), f"{__name__}:{function}", "analysis")
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jobflow import Maker
 
 from lipsdb.documents.base import Input, MadeBy
 from lipsdb.documents.structure import StructureAnswer, StructureAsked
 from lipsdb.provenance.machine import versions_of
-from lipsdb.workflows.answering import Question, Workplace
+from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
 
 AMU_PER_A3_IN_G_PER_CM3 = 1.66053906892  # CODATA 2022: 1 u = 1.66053906892e-24 g
 
 
 @dataclass
-class StructureMaker(Maker):  # type: ignore[misc]
+class StructureMaker(QuestionMaker):
     """Builds a structure.
 
     Parameters

@@ -24,7 +24,9 @@ def audit(campaign: CampaignOption = None, json_: JsonOption = False) -> None:
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("audit", total=None)
         found = audits.audit(
-            connect(), campaign, lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)
+            connect(),
+            campaign,
+            lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total),
         )
     if json_:
         print_json(audits.as_json(found))

@@ -56,7 +56,13 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
     planned = campaigns.plan(connect(), load_campaign(file))
     if json_:
         rows = [
-            {"job": row.question.name, "document": row.document_id, "state": row.state, "fw_id": row.fw_id, "core_seconds": row.core_seconds}
+            {
+                "job": row.question.name,
+                "document": row.document_id,
+                "state": row.state,
+                "fw_id": row.fw_id,
+                "core_seconds": row.core_seconds,
+            }
             for row in planned.rows
         ]
         print_json({"rows": rows, "blocked": planned.blocked})
@@ -98,8 +104,14 @@ def submit(file: CampaignFileArgument) -> None:
     write_fireworks_files(database, database.settings.home_folder / "fireworks")
     for id_ in result.adopted:
         out.print(f"adopted {id_}")
-    out.print(f"{result.n_known} documents known, {result.n_waiting} waiting already, {result.n_submitted} jobs submitted")
-    next_step("lipsdb run" if result.n_submitted or result.n_waiting else f"lipsdb report {loaded.campaign.name} -o report.html")
+    out.print(
+        f"{result.n_known} documents known, {result.n_waiting} waiting already, {result.n_submitted} jobs submitted"
+    )
+    next_step(
+        "lipsdb run"
+        if result.n_submitted or result.n_waiting
+        else f"lipsdb report {loaded.campaign.name} -o report.html"
+    )
 
 
 @app.command()

@@ -18,7 +18,9 @@ def start() -> None:
 
     settings = read_settings()
     if settings.mongo_uri is not None:
-        raise BadInputError("LIPSDB_MONGO_URI is set, so that server is used and none is started; unset it for an embedded one")
+        raise BadInputError(
+            "LIPSDB_MONGO_URI is set, so that server is used and none is started; unset it for an embedded one"
+        )
     server = EmbeddedServer(settings.home_folder)
     record = server.start()
     out.print(f"mongod (process {record.pid}) serves {record.uri}\ndata in {server.folder / 'data'}")
@@ -53,7 +55,7 @@ def status() -> None:
     build = database.client.server_info()
     kind = "your server" if settings.mongo_uri else f"embedded, data in {settings.home_folder / 'mongod' / 'data'}"
     out.print(f"MongoDB {build['version']} at {redacted(database.uri)} ({kind}), database {database.mongo.name}")
-    from lipsdb.provenance.sealing import COLLECTIONS
+    from lipsdb.provenance.kinds import COLLECTIONS
 
     names = [*COLLECTIONS.values(), "artifacts"]
     out.print(", ".join(f"{name} {database.collection(name).estimated_document_count()}" for name in names))

@@ -58,7 +58,8 @@ def list_documents(
     kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(COLLECTIONS)}.", show_default=False)],
     campaign: CampaignOption = None,
     where: Annotated[
-        list[str] | None, typer.Option("--where", "-w", help="FIELD=VALUE, such as asked.settings.temperature_K=600; repeatable.")
+        list[str] | None,
+        typer.Option("--where", "-w", help="FIELD=VALUE, such as asked.settings.temperature_K=600; repeatable."),
     ] = None,
     limit: Annotated[int, typer.Option(help="At most so many; 0 for all.", min=0)] = 50,
     json_: JsonOption = False,
@@ -104,7 +105,9 @@ def _criteria(conditions: list[str]) -> dict[str, Any]:
 
 def lineage(
     id_: IdArgument,
-    down: Annotated[bool, typer.Option("--down/--up", help="What was made from it, instead of what it was made from.")] = False,
+    down: Annotated[
+        bool, typer.Option("--down/--up", help="What was made from it, instead of what it was made from.")
+    ] = False,
     depth: Annotated[int | None, typer.Option(help="At most so many steps.", min=1, show_default="all")] = None,
     format_: Annotated[LineageFormat, typer.Option("--format", "-f", help="How it is printed.")] = LineageFormat.tree,
 ) -> None:

@@ -20,11 +20,18 @@ app = typer.Typer(help="Bring labels and potentials in.", no_args_is_help=True)
 def deepmd(
     path: Annotated[Path, typer.Argument(help="Folder at or below which DeePMD npy folders lie.", show_default=False)],
     level_of_theory: Annotated[
-        str, typer.Option("--level-of-theory", "-l", help="Name of the level of theory that made the labels.", show_default=False)
+        str,
+        typer.Option(
+            "--level-of-theory", "-l", help="Name of the level of theory that made the labels.", show_default=False
+        ),
     ],
-    source: Annotated[str | None, typer.Option(help="What the data set is: a DOI or a name; the folder's name by default.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="What the data set is: a DOI or a name; the folder's name by default.")
+    ] = None,
     campaign: CampaignOption = None,
-    force_limit: Annotated[float, typer.Option(help="Folders with a larger force on an atom are refused, eV/Å.", min=0)] = 50.0,
+    force_limit: Annotated[
+        float, typer.Option(help="Folders with a larger force on an atom are refused, eV/Å.", min=0)
+    ] = 50.0,
 ) -> None:
     """Read DeePMD-kit npy folders (eV, Å, virial in eV) into labels. Exit code 1 if a folder is refused."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -64,7 +71,9 @@ def _print_summary(summary: IngestSummary) -> None:
     if table.row_count:
         out.print(table)
     taken = len(summary.folders) - len(summary.refused)
-    out.print(f"{taken} folders taken: {summary.n_new} new labels, {summary.n_known} known before; {len(summary.refused)} refused")
+    out.print(
+        f"{taken} folders taken: {summary.n_new} new labels, {summary.n_known} known before; {len(summary.refused)} refused"
+    )
     for folder in summary.refused:
         err.print(f"[red]refused[/red] {folder.folder}: {folder.refused}")
 

@@ -30,5 +30,8 @@ class LineageFormat(StrEnum):
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the table is printed.")]
 CampaignOption = Annotated[str | None, typer.Option("--campaign", "-c", help="Only what this campaign asked for.")]
 CampaignFileArgument = Annotated[Path, typer.Argument(help="Campaign file (YAML).", show_default=False)]
-IdArgument = Annotated[str, typer.Argument(help="Id of a document; its beginning is enough if it is unique.", show_default=False)]
+IdArgument = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="Id of a document; its beginning is enough if it is unique.", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]

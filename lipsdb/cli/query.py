@@ -2,29 +2,100 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from lipsdb.cli.options import CampaignOption, Format, FormatOption
 
-app = typer.Typer(help="Tables from the database; --show-pipeline prints the aggregation for mongosh or Compass.", no_args_is_help=True)
-PipelineOption = Annotated[bool, typer.Option("--show-pipeline", help="Print the aggregation pipeline instead of the table.")]
+app = typer.Typer(
+    help="Tables from the database; --show-pipeline prints the aggregation for mongosh or Compass.",
+    no_args_is_help=True,
+)
+PipelineOption = Annotated[
+    bool, typer.Option("--show-pipeline", help="Print the aggregation pipeline instead of the table.")
+]
 
 
-def _print(name: str, campaign: str | None, format_: Format, show_pipeline: bool, **options: str) -> None:
+class LabelGrouping(StrEnum):
+    """What labels are counted by."""
+
+    system = "system"
+    iteration = "iteration"
+    level = "level"
+
+
+def _print(name: str, campaign: str | None, format_: Format, show_pipeline: bool, **options: str | None) -> None:
     from lipsdb.queries.catalogue import QUERIES
-    from lipsdb.queries.tables import pipeline_text, render
-    from lipsdb.store.database import connect
 
     query = QUERIES[name]
     if show_pipeline:
-        print(pipeline_text(query.collection, query.pipeline(campaign=campaign, **options)))
+        print(query.aggregation(campaign, **options).text())
         return
-    print(render(query.table(connect(), campaign=campaign, **options), format_.value))
+    from lipsdb.queries.tables import render
+    from lipsdb.store.database import connect
+
+    print(render(query.table(connect(), campaign, **options), format_.value))
 
 
 @app.command()
-def arrhenius(campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False) -> None:
-    """Activation energy and extrapolated conductivity, beside published values."""
+def arrhenius(
+    campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False
+) -> None:
+    """Activation energies and conductivities at 300 K, beside published ones."""
     _print("arrhenius", campaign, format_, show_pipeline)
+
+
+@app.command()
+def conductivity(
+    campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False
+) -> None:
+    """Diffusion coefficient and conductivity by temperature, replicas combined."""
+    _print("conductivity", campaign, format_, show_pipeline)
+
+
+@app.command()
+def diffusion(
+    campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False
+) -> None:
+    """Diffusion coefficient of each single run."""
+    _print("diffusion", campaign, format_, show_pipeline)
+
+
+@app.command()
+def coordination(
+    campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False
+) -> None:
+    """Coordination numbers of each run."""
+    _print("coordination", campaign, format_, show_pipeline)
+
+
+@app.command()
+def labels(
+    by: Annotated[LabelGrouping, typer.Option(help="What they are counted by.")] = LabelGrouping.system,
+    level_of_theory: Annotated[
+        str | None, typer.Option("--level-of-theory", "-l", help="Only labels of this level of theory.")
+    ] = None,
+    campaign: CampaignOption = None,
+    format_: FormatOption = Format.table,
+    show_pipeline: PipelineOption = False,
+) -> None:
+    """Counts of labels, beside published ones."""
+    _print("labels", campaign, format_, show_pipeline, by=by.value, level_of_theory=level_of_theory)
+
+
+@app.command()
+def potentials(
+    campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False
+) -> None:
+    """Potentials: training data, errors on held-out labels, cost."""
+    _print("potentials", campaign, format_, show_pipeline)
+
+
+@app.command()
+def cost(
+    campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False
+) -> None:
+    """Core-seconds, jobs and speed by kind of work and campaign."""
+    _print("cost", campaign, format_, show_pipeline)

@@ -18,7 +18,9 @@ def add_commands(app: typer.Typer) -> None:
 def report(
     campaign: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("report.html"),
-    with_audit: Annotated[bool, typer.Option("--audit/--no-audit", help="Audit the campaign and state the outcome.")] = True,
+    with_audit: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Audit the campaign and state the outcome.")
+    ] = True,
 ) -> None:
     """Write one self-contained HTML file: figures, tables, and what each number was made from."""
     from lipsdb.provenance.audit import audit

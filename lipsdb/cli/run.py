@@ -20,8 +20,12 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def run(
-    workers: Annotated[int | None, typer.Option("--workers", "-n", help="Worker processes.", min=1, show_default="number of cores")] = None,
-    category: Annotated[list[str] | None, typer.Option(help=f"Only jobs of this category ({', '.join(CATEGORIES)}); repeatable.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-n", help="Worker processes.", min=1, show_default="number of cores")
+    ] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(help=f"Only jobs of this category ({', '.join(CATEGORIES)}); repeatable.")
+    ] = None,
     campaign: CampaignOption = None,
 ) -> None:
     """Run what is ready with local workers; continues what was interrupted. Exit code 1 if a job failed.

@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from lipsdb.provenance.canonical import decode_array, is_stored_array
-from lipsdb.provenance.sealing import COLLECTIONS, identity, seal
+from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.sealing import identity, seal
 
 
 def _as_array(value: Any) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Labels: energy, forces and virial of one configuration at one level of theory.
 
-Signs, once for the whole project: the virial is W = −dE/dε (eV) for a homogeneous strain ε, symmetric, as DeePMD-kit and
-LAMMPS count it; the stress is σ = −W/V, positive under tension, so that the pressure is P = tr(W)/(3V).
+Signs, once for the whole project: the virial is W = −dE/dε (eV) for a homogeneous strain ε, symmetric, as DeePMD-kit
+and LAMMPS count it; the stress is σ = −W/V, positive under tension, so that the pressure is P = tr(W)/(3V).
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ def export_potential(database: Database, id_: str, folder: Path) -> Path:
     Returns
     -------
     Path
-        Of ``record.json``: both documents as they are stored (MongoDB Extended JSON); each training label stands there by
-        id and content hash. The files lie beside it in ``artifacts/``, named by their hash.
+        Of ``record.json``: both documents as they are stored (MongoDB Extended JSON); each training label stands there
+        by id and content hash. The files lie beside it in ``artifacts/``, named by their hash.
     """
     potential = database.find(id_)
     if potential["kind"] != "potential":

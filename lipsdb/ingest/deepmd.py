@@ -118,42 +118,45 @@ class FolderLabels:
     frames: Frames
     system: str
     origin: LabelOrigin
-    level_of_theory: str
-    geometries: list[str]  # digest of each frame's geometry
-    ids: list[str]  # _id of each frame's label
+    asked: list[Encoded]  # of each frame's label
+    ids: list[str]
 
     @classmethod
     def of(cls, frames: Frames, system: str, origin: LabelOrigin, level_of_theory: str) -> FolderLabels:
         """Work out the identities."""
-        geometries = [
-            geometry_digest(frames.numbers, positions, cell)
+        level = Encoded.of(level_of_theory)
+        asked = [
+            Encoded.mapping(
+                {"geometry": Encoded.of(geometry_digest(frames.numbers, positions, cell)), "level_of_theory": level}
+            )
             for positions, cell in zip(frames.positions, frames.cells, strict=True)
         ]
-        asked = ({"geometry": geometry, "level_of_theory": level_of_theory} for geometry in geometries)
-        return cls(frames, system, origin, level_of_theory, geometries, [identity("label", one, []) for one in asked])
+        return cls(frames, system, origin, asked, [identity("label", one, []) for one in asked])
 
     def documents(
         self, chosen: Sequence[int], made_by: Encoded, campaigns: Sequence[str] = ()
     ) -> Iterator[dict[str, Any]]:
         """Make the sealed documents of chosen frames."""
-        frames, origin = self.frames, self.origin.model_dump()
-        composition, numbers = formula(frames.numbers), Encoded.of(frames.numbers)
+        frames, encoded = self.frames, Encoded.of
+        shared = {
+            "system": encoded(self.system),
+            "formula": encoded(formula(frames.numbers)),
+            "n_atoms": encoded(len(frames.numbers)),
+            "numbers": encoded(frames.numbers),
+        }
+        origin = {key: encoded(value) for key, value in self.origin.model_dump().items()}
         for index in chosen:
             answer = {
-                "system": self.system,
-                "formula": composition,
-                "n_atoms": len(frames.numbers),
-                "numbers": numbers,
-                "positions": frames.positions[index],
-                "cell": frames.cells[index],
-                "energy_eV": float(frames.energies[index]),
-                "forces": frames.forces[index],
-                "virial": None if frames.virials is None else frames.virials[index],
-                "max_force_eV_A": float(frames.largest_forces[index]),
-                "origin": {**origin, "frame": index},
+                **shared,
+                "positions": encoded(frames.positions[index]),
+                "cell": encoded(frames.cells[index]),
+                "energy_eV": encoded(float(frames.energies[index])),
+                "forces": encoded(frames.forces[index]),
+                "virial": encoded(None if frames.virials is None else frames.virials[index]),
+                "max_force_eV_A": encoded(float(frames.largest_forces[index])),
+                "origin": Encoded.mapping({**origin, "frame": encoded(index)}),
             }
-            asked = {"geometry": self.geometries[index], "level_of_theory": self.level_of_theory}
-            yield seal("label", asked, [], answer, made_by, campaigns)
+            yield seal("label", self.asked[index], [], Encoded.mapping(answer), made_by, campaigns)
 
 
 def ingest_deepmd(

@@ -1,7 +1,7 @@
 """Audit: is every document, artifact, link and launch what it says it is?
 
-Everything is read once, a few documents at a time; what is kept in memory is ids and hashes. Errors put numbers in doubt and
-come with everything downstream of them; notes are harmless.
+Everything is read once, a few documents at a time; what is kept in memory is ids and hashes. Errors put numbers in
+doubt and come with everything downstream of them; notes are harmless.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def _with_downstream(database: Database, survey: Survey) -> list[Finding]:
     for finding in survey.findings:
         if finding.level == "error":
             starts = damaged[finding.document]
-            own = set() if finding.document in starts else set(starts)  # those that name an artifact are downstream of it
+            own = (
+                set() if finding.document in starts else set(starts)
+            )  # those that name an artifact are downstream of it
             first = frozenset(own.union(*(following.get(id_, set()) for id_ in starts)))
             if first not in alike:
                 reached = _reached(first, following)
@@ -179,7 +181,11 @@ def _affected_lines(affected: Mapping[str, Affected]) -> list[Any]:
     shown = [affected[id_] for id_ in sorted(affected)][:_AFFECTED_SHOWN]
     lines += [Text(f"    {one.id}  {one.summary}") for one in shown]
     if len(affected) > len(shown):
-        lines.append(Text(f"    and {len(affected) - len(shown)} more; `--json` lists all, `lipsdb lineage ID --down` draws them"))
+        lines.append(
+            Text(
+                f"    and {len(affected) - len(shown)} more; `--json` lists all, `lipsdb lineage ID --down` draws them"
+            )
+        )
     return lines
 
 
@@ -189,5 +195,7 @@ def _looked_at(report: AuditReport) -> str:
     parts = [f"{counts[name]} {name}" for name in COLLECTIONS.values() if counts.get(name)]
     if counts.get("artifacts"):
         parts.append(f"{counts['artifacts']} artifacts ({counts.get('artifact bytes', 0) / 1e6:.1f} MB)")
-    parts += [f"{counts[name]} {name}" for name in ("links", "external links", "fireworks", "launches") if counts.get(name)]
+    parts += [
+        f"{counts[name]} {name}" for name in ("links", "external links", "fireworks", "launches") if counts.get(name)
+    ]
     return f"Looked at {', '.join(parts) or 'an empty database'}."

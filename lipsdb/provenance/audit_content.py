@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 _AT_ONCE = 250  # documents in memory
+_TOLD_EVERY = 100
 # a damaged date or text must become a finding, not end the reading
 _LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
@@ -54,7 +55,9 @@ def check_documents(database: Database, survey: Survey, progress: Progress) -> N
                     named.append(id_)
             _remember_launch(database, survey, id_, document.get("made_by"))
             done += 1
-            progress(name, done, max(done, total))
+            if done % _TOLD_EVERY == 0:
+                progress(name, done, max(done, total))
+        progress(name, done, done)
         survey.counts[name] = done
 
 
@@ -106,7 +109,7 @@ def check_links(database: Database, survey: Survey, progress: Progress) -> None:
                 else:
                     absent.setdefault(link["id"], []).append(consumer)
             done += 1
-            progress(f"links of {name}", done, max(done, survey.counts[name]))
+        progress(f"links of {name}", done, done)
     _report_links(database, survey, absent, changed, external)
 
 
@@ -127,7 +130,9 @@ def _report_links(
         kinds = Counter(link.partition("-")[0] for link in links)
         what = ", ".join(f"{number} {COLLECTIONS.get(kind, kind)}" for kind, number in kinds.items())
         survey.counts["external links"] += len(links)
-        survey.note("links", id_, f"{what} that it was made from are not in this database; `lipsdb ingest` can add them")
+        survey.note(
+            "links", id_, f"{what} that it was made from are not in this database; `lipsdb ingest` can add them"
+        )
 
 
 def _several(consumers: list[str]) -> str:
@@ -149,7 +154,9 @@ def check_artifacts(database: Database, survey: Survey, progress: Progress) -> N
         if fault is not None:
             survey.error("artifacts", str(entry["_id"]), f"{entry.get('name')}: {fault}")
         elif survey.scope is None and entry["_id"] not in survey.files:
-            survey.note("orphans", str(entry["_id"]), f"the artifact {entry.get('name')} belongs to no document {_REMAINS}")
+            survey.note(
+                "orphans", str(entry["_id"]), f"the artifact {entry.get('name')} belongs to no document {_REMAINS}"
+            )
         survey.counts["artifact bytes"] += entry["size"] if isinstance(entry.get("size"), int) else 0
         done += 1
         progress("artifacts", done, max(done, total))

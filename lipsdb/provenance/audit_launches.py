@@ -71,11 +71,17 @@ def _check_firework_of(survey: Survey, id_: str, fw_id: int, firework: Mapping[s
 
 def _check_launch_of(survey: Survey, id_: str, fw_id: int, launch_id: int, launch: Mapping[str, Any] | None) -> None:
     if launch is None:
-        survey.error("launches", id_, f"the launch {launch_id} of Firework {fw_id} that made it is not in the launchpad")
+        survey.error(
+            "launches", id_, f"the launch {launch_id} of Firework {fw_id} that made it is not in the launchpad"
+        )
     elif launch["fw_id"] != fw_id:
-        survey.error("launches", id_, f"the launch {launch_id} that made it is of Firework {launch['fw_id']}, not {fw_id}")
+        survey.error(
+            "launches", id_, f"the launch {launch_id} that made it is of Firework {launch['fw_id']}, not {fw_id}"
+        )
     elif launch["state"] not in {"COMPLETED", "RUNNING"} or (launch["state"] == "RUNNING" and _is_silent(launch)):
-        message = f"the launch {launch_id} of Firework {fw_id} stopped ({launch['state']}) after the document was stored"
+        message = (
+            f"the launch {launch_id} of Firework {fw_id} stopped ({launch['state']}) after the document was stored"
+        )
         survey.note("launches", id_, f"{message}; harmless: `lpad rerun_fws -i {fw_id}` finds the document")
 
 
@@ -116,7 +122,11 @@ def _check_alive(survey: Survey, firework: Mapping[str, Any], launches: Mapping[
     fw_id, numbers = firework["fw_id"], firework["launches"]
     launch = launches.get(numbers[-1]) if numbers else None
     if launch is None:
-        survey.error("launches", f"firework-{fw_id}", f"{firework['name']} is RUNNING without a launch; `lpad rerun_fws -i {fw_id}`")
+        survey.error(
+            "launches",
+            f"firework-{fw_id}",
+            f"{firework['name']} is RUNNING without a launch; `lpad rerun_fws -i {fw_id}`",
+        )
     elif _is_silent(launch):
         heard = _last_heard(launch)
         since = "never" if heard is None else f"last at {heard:%Y-%m-%d %H:%M:%S} UTC"

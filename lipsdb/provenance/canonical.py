@@ -19,8 +19,8 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ import zstandard
 from lipsdb.errors import BadInputError
 
 _ARRAY_KEYS = frozenset({"dtype", "shape", "zstd"})
-_COMPRESSOR = zstandard.ZstdCompressor(level=1)
+_COMPRESSOR = zstandard.ZstdCompressor(level=-1)  # half the time of level 1 for 4 % more bytes
 _DECOMPRESSOR = zstandard.ZstdDecompressor()
 _JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _LITTLE_ENDIAN = frozenset("<|=" if sys.byteorder == "little" else "<|")
@@ -40,19 +40,36 @@ def is_stored_array(value: Any) -> bool:
     return isinstance(value, Mapping) and len(value) == 3 and value.keys() == _ARRAY_KEYS
 
 
-@dataclass(frozen=True, slots=True)
 class Encoded:
-    """A value that was encoded once and stands in many documents; `encode` takes it as it is."""
+    """A part of a document as MongoDB stores it, with its canonical text; made once, it can stand in many documents."""
 
-    stored: Any
-    canonical: Any
-    text: str
+    __slots__ = ("stored", "text")
+
+    def __init__(self, stored: Any, text: str) -> None:
+        self.stored = stored
+        self.text = text
 
     @classmethod
     def of(cls, value: Any) -> Encoded:
         """Encode a value now."""
+        if isinstance(value, np.ndarray):
+            return cls(*_array_and_text(value))
         stored, canonical = encode(value)
-        return cls(stored, canonical, canonical_text(canonical))
+        return cls(stored, canonical_text(canonical))
+
+    @classmethod
+    def mapping(cls, parts: Mapping[str, Encoded]) -> Encoded:
+        """A mapping of parts.
+
+        Examples
+        --------
+        >>> value = {"b": 1.5, "a": np.arange(3), "c": [None, "x"]}
+        >>> parts = Encoded.mapping({key: Encoded.of(item) for key, item in value.items()})
+        >>> parts.text == Encoded.of(value).text, parts.stored == Encoded.of(value).stored
+        (True, True)
+        """
+        text = "{" + ",".join([f"{encode_basestring(key)}:{parts[key].text}" for key in sorted(parts)]) + "}"
+        return cls({key: part.stored for key, part in parts.items()}, text)
 
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
@@ -126,8 +143,6 @@ def encode(value: Any) -> tuple[Any, Any]:
         return _encode_array(value)
     if isinstance(value, (dict, Mapping)):  # dict first: it is most of them, and Mapping is slow to ask
         return _encode_mapping(value)
-    if isinstance(value, Encoded):
-        return value.stored, value.canonical
     if isinstance(value, np.generic):
         return encode(value.item())
     if isinstance(value, (list, tuple)):
@@ -145,10 +160,21 @@ def _encode_array(value: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"dtype": dtype, "shape": shape, "zstd": _COMPRESSOR.compress(raw)}, _array_stands_for(dtype, shape, raw)
 
 
+def _array_and_text(value: np.ndarray) -> tuple[dict[str, Any], str]:
+    array = _little_endian(value)
+    dtype, shape = array.dtype.str, list(array.shape)
+    raw = array.data if array.size else b""
+    lengths, sha256 = ",".join(map(str, shape)), hashlib.sha256(raw).hexdigest()
+    text = f'{{"$array":{{"dtype":{encode_basestring(dtype)},"sha256":"{sha256}","shape":[{lengths}]}}}}'
+    return {"dtype": dtype, "shape": shape, "zstd": _COMPRESSOR.compress(raw)}, text
+
+
 def _encode_mapping(value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     if is_stored_array(value):
         raw = _DECOMPRESSOR.decompress(value["zstd"])
         return dict(value), _array_stands_for(value["dtype"], list(value["shape"]), raw)
+    if "$date" in value or "$array" in value:  # it would have the hash of a date or an array
+        raise BadInputError("a mapping with the key '$date' or '$array' cannot be stored; these keys stand for dates and arrays")
     stored, canonical = {}, {}
     for key, item in value.items():
         stored[key], canonical[key] = encode(item)
@@ -157,18 +183,12 @@ def _encode_mapping(value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
 
 def canonical_text(canonical: Any) -> str:
     """The text (JSON) of a value that is already in canonical form."""
-    return _JSON.encode(canonical)
-
-
-def mapping_text(texts: Mapping[str, str]) -> str:
-    """The canonical text of a mapping whose values are already texts.
-
-    Examples
-    --------
-    >>> mapping_text({"b": canonical_text([1]), "a": canonical_text("x")}) == canonical_text({"a": "x", "b": [1]})
-    True
-    """
-    return "{" + ",".join(f"{canonical_text(key)}:{texts[key]}" for key in sorted(texts)) + "}"
+    kind = type(canonical)
+    if kind is str:
+        return encode_basestring(canonical)
+    if kind is float and math.isfinite(canonical):
+        return float.__repr__(canonical)
+    return int.__repr__(canonical) if kind is int else _JSON.encode(canonical)
 
 
 def digest_of_text(text: str) -> str:

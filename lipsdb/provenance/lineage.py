@@ -17,7 +17,18 @@ from lipsdb.provenance.summaries import summary_fields, summary_of
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
-__all__ = ["Edge", "Lineage", "Node", "as_dot", "as_html", "as_json", "as_tree", "lineage", "summary_fields", "summary_of"]
+__all__ = [
+    "Edge",
+    "Lineage",
+    "Node",
+    "as_dot",
+    "as_html",
+    "as_json",
+    "as_tree",
+    "lineage",
+    "summary_fields",
+    "summary_of",
+]
 
 Direction = Literal["up", "down"]
 State = Literal["present", "external", "missing", "changed"]
@@ -253,12 +264,18 @@ def _dataset_sizes(database: Database, documents: Mapping[str, Mapping[str, Any]
     datasets: dict[str, str] = {}
     for id_, document in documents.items():
         if id_.startswith("potential-"):
-            datasets |= {id_: link["id"] for link in links_of(document) if link["id"].startswith("dataset-")}
+            linked = [link["id"] for link in links_of(document) if link["id"].startswith("dataset-")]
+            if linked:
+                datasets[id_] = linked[0]
     missing = [id_ for id_ in set(datasets.values()) if id_ not in documents]
     known = {**documents, **_fetch(database, missing)}
     sizes = {}
     for id_, dataset in datasets.items():
         answer = known.get(dataset, {}).get("answer")
-        if isinstance(answer, Mapping) and isinstance(answer.get("n_training"), int) and isinstance(answer.get("n_held"), int):
+        if (
+            isinstance(answer, Mapping)
+            and isinstance(answer.get("n_training"), int)
+            and isinstance(answer.get("n_held"), int)
+        ):
             sizes[id_] = answer["n_training"] + answer["n_held"]
     return sizes

@@ -69,9 +69,7 @@ def _next(lineage: Lineage, around: dict[str, list[tuple[str, str]]], ids: list[
     return sorted(following, key=lambda pair: (pair[0], lineage.nodes[pair[1]].summary, pair[1]))
 
 
-def _counted(
-    lineage: Lineage, around: dict[str, list[tuple[str, str]]], labels: list[str], shown: set[str]
-) -> Branch:
+def _counted(lineage: Lineage, around: dict[str, list[tuple[str, str]]], labels: list[str], shown: set[str]) -> Branch:
     nodes = [lineage.nodes[id_] for id_ in labels]
     damaged = [node for node in nodes if node.state in {"missing", "changed"}]
     branch = Branch(_count_text(nodes), state=damaged[0].state if damaged else "present")
@@ -85,7 +83,7 @@ def _counted(
 def _count_text(nodes: list[Node]) -> str:
     """As '6407 labels: 950 beta-Li3PS4, 700 gamma-Li3PS4, 3 missing'."""
     systems = Counter(node.group for node in nodes if node.group)
-    states = Counter(node.state for node in nodes)
+    states: Counter[str] = Counter(node.state for node in nodes)
     parts = [f"{number} {system}" for system, number in sorted(systems.items(), key=lambda item: (-item[1], item[0]))]
     names = {"external": "not in this database", "missing": "missing", "changed": "changed"}
     parts += [f"{states[state]} {text}" for state, text in names.items() if states[state]]
@@ -177,7 +175,7 @@ def _arrows_of(edge: Edge, members: dict[str, list[str]]) -> Iterator[str]:
 
 
 def as_html(lineage: Lineage) -> str:
-    """A lineage as nested ``<details>`` with the class ``lineage``; the root is folded, no script or style is needed."""
+    """A lineage as nested ``<details>`` with the class ``lineage``, folded; needs no script or style."""
 
     def line(branch: Branch) -> str:
         text = html.escape(_line(branch))

@@ -20,7 +20,6 @@ from lipsdb.provenance.canonical import (
     digest_of_canonical,
     digest_of_text,
     encode,
-    mapping_text,
 )
 from lipsdb.provenance.kinds import COLLECTIONS
 
@@ -36,14 +35,18 @@ def reference(document: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _encoded(value: Mapping[str, Any] | Encoded) -> Encoded:
+    return value if isinstance(value, Encoded) else Encoded.of(value)
+
+
 def _identity_of_text(kind: str, version: int, asked: str, inputs: Iterable[Mapping[str, Any]]) -> str:
     links = [{"role": link["role"], "collection": link["collection"], "id": link["id"]} for link in inputs]
-    texts = {"kind": kind, "schema_version": version, "inputs": links}
-    text = mapping_text({"asked": asked} | {key: canonical_text(value) for key, value in texts.items()})
+    links_text = canonical_text(links) if links else "[]"
+    text = f'{{"asked":{asked},"inputs":{links_text},"kind":"{kind}","schema_version":{version}}}'
     return f"{kind}-{digest_of_text(text)[:_ID_DIGITS]}"
 
 
-def identity(kind: str, asked: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> str:
+def identity(kind: str, asked: Mapping[str, Any] | Encoded, inputs: Sequence[Mapping[str, Any]]) -> str:
     """Identity of a document: what was asked.
 
     Parameters
@@ -65,7 +68,7 @@ def identity(kind: str, asked: Mapping[str, Any], inputs: Sequence[Mapping[str, 
     >>> identity("run", {"temperature_K": 600.0, "seed": 1}, [])
     'run-...'
     """
-    return _identity_of_text(kind, SCHEMA_VERSION, canonical_text(encode(asked)[1]), inputs)
+    return _identity_of_text(kind, SCHEMA_VERSION, _encoded(asked).text, inputs)
 
 
 _NOT_SEALED = frozenset({"answer", "campaigns", "seal"})
@@ -73,9 +76,9 @@ _NOT_SEALED = frozenset({"answer", "campaigns", "seal"})
 
 def seal(
     kind: str,
-    asked: Mapping[str, Any],
+    asked: Mapping[str, Any] | Encoded,
     inputs: Sequence[Mapping[str, Any]],
-    answer: Mapping[str, Any],
+    answer: Mapping[str, Any] | Encoded,
     made_by: Mapping[str, Any] | Encoded,
     campaigns: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def seal(
     answer : mapping
         The result; arrays allowed anywhere.
     made_by : mapping
-        Who and what made it (`lipsdb.documents.base.MadeBy`); `Encoded` if many documents share it.
+        Who and what made it (`lipsdb.documents.base.MadeBy`).
     campaigns : sequence of str
         Names of the campaigns that asked for it; not sealed, since a document can serve several.
 
@@ -96,31 +99,30 @@ def seal(
     -------
     dict
         With ``_id``, ``content`` and ``seal``; arrays compressed.
+
+    Notes
+    -----
+    `asked`, `answer` and `made_by` may be `Encoded` already, which is quicker where many documents share parts.
     """
-    asked_stored, asked_canonical = encode(asked)
-    answer_stored, answer_canonical = encode(answer)
-    made = made_by if isinstance(made_by, Encoded) else Encoded.of(made_by)
-    asked_text = canonical_text(asked_canonical)
+    asked, answer, made_by = _encoded(asked), _encoded(answer), _encoded(made_by)
     links = [dict(link) for link in inputs]
-    document = {
-        "_id": _identity_of_text(kind, SCHEMA_VERSION, asked_text, links),
-        "kind": kind,
-        "schema_version": SCHEMA_VERSION,
-        "inputs": links,
-        "content": digest_of_canonical(answer_canonical),
-    }
-    texts = {key: canonical_text(value) for key, value in document.items()}
-    sealed = digest_of_text(mapping_text({**texts, "asked": asked_text, "made_by": made.text}))
+    id_ = _identity_of_text(kind, SCHEMA_VERSION, asked.text, links)
+    content = digest_of_text(answer.text)
+    links_text = canonical_text(encode(links)[1]) if links else "[]"
+    sealed = (
+        f'{{"_id":"{id_}","asked":{asked.text},"content":"{content}","inputs":{links_text},"kind":"{kind}",'
+        f'"made_by":{made_by.text},"schema_version":{SCHEMA_VERSION}}}'
+    )
     return {
-        "_id": document["_id"],
+        "_id": id_,
         "kind": kind,
         "schema_version": SCHEMA_VERSION,
-        "asked": asked_stored,
+        "asked": asked.stored,
         "inputs": links,
-        "answer": answer_stored,
-        "content": document["content"],
-        "made_by": made.stored,
-        "seal": sealed,
+        "answer": answer.stored,
+        "content": content,
+        "made_by": made_by.stored,
+        "seal": digest_of_text(sealed),
         "campaigns": list(campaigns),
     }
 

@@ -15,7 +15,15 @@ _FIELDS: dict[str, list[str]] = {
         "asked",
         *(
             f"answer.{name}"
-            for name in ("conditions", "species", "D_cm2_s", "D_std_cm2_s", "Ea_eV", "Ea_std_eV", "target_temperature_K")
+            for name in (
+                "conditions",
+                "species",
+                "D_cm2_s",
+                "D_std_cm2_s",
+                "Ea_eV",
+                "Ea_std_eV",
+                "target_temperature_K",
+            )
         ),
         *(f"answer.{name}" for name in ("sigma_target_S_cm", "extrapolated", "centre", "neighbour", "mean")),
     ],
@@ -101,7 +109,9 @@ def _property(document: Mapping[str, Any]) -> str:
     name, conditions = asked["property"], answer.get("conditions", {})
     temperature = f" {conditions['temperature_K']:g} K" if "temperature_K" in conditions else ""
     if name == "diffusion":
-        return f"diffusion {answer['species']}{temperature} D={answer['D_cm2_s']:.2e} ± {answer['D_std_cm2_s']:.1e} cm²/s"
+        return (
+            f"diffusion {answer['species']}{temperature} D={answer['D_cm2_s']:.2e} ± {answer['D_std_cm2_s']:.1e} cm²/s"
+        )
     if name == "arrhenius":
         target = f"σ({answer['target_temperature_K']:g} K)={answer['sigma_target_S_cm']:.1e} S/cm"
         how = ", extrapolated" if answer["extrapolated"] else ""

@@ -24,7 +24,8 @@ from pymongo.errors import (
 
 from lipsdb.errors import BadInputError, NotFoundError, ServerError
 from lipsdb.provenance.canonical import digest
-from lipsdb.provenance.sealing import COLLECTIONS, reference
+from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.sealing import reference
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store.artifacts import Artifacts, open_blob_store
 from lipsdb.store.server import EmbeddedServer

@@ -10,7 +10,7 @@ import numpy as np
 from lipsdb.analysis.arrhenius import BOLTZMANN_EV_PER_K
 from lipsdb.analysis.trajectory_arrays import FloatArray
 from lipsdb.queries.figures.published_lines import PublishedResult
-from lipsdb.queries.figures.theme import GREY, LOGARITHMIC, dress, new_figure, own_colour, translucent
+from lipsdb.queries.figures.theme import DECADES, GREY, dress, new_figure, own_colour, plain, translucent
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -62,7 +62,9 @@ def arrhenius_figure(
     temperatures = 1000.0 / np.linspace(min(reach), max(reach), 60)
     drawn: dict[bool, int] = {True: 0, False: 0}
     for result in published:
-        fit = next((fit["answer"] for fit in fits if fit["answer"]["conditions"]["structure"] == result.structure), None)
+        fit = next(
+            (fit["answer"] for fit in fits if fit["answer"]["conditions"]["structure"] == result.structure), None
+        )
         if fit is None:
             continue
         density = fit["points"][0]["number_density_A3"]
@@ -77,7 +79,7 @@ def arrhenius_figure(
 def _draw_fit(figure: go.Figure, index: int, document: Document, by_id: Mapping[str, Document]) -> list[float]:
     """Add one fit with its points and replicas; return the values of 1000/T that it covers."""
     fit, colour = document["answer"], own_colour(index)
-    name = fit["conditions"]["structure"]
+    name = plain(fit["conditions"]["structure"])
     points = fit["points"]
     inverse = [1000.0 / point["temperature_K"] for point in points]
     grid = np.linspace(min(inverse), max([*inverse, 1000.0 / fit["target_temperature_K"]]), 80)
@@ -116,6 +118,7 @@ def _draw_fit(figure: go.Figure, index: int, document: Document, by_id: Mapping[
         mode="markers",
         marker={"color": colour, "size": 6, "opacity": 0.4},
         name=f"{name}: single runs",
+        showlegend=False,
         hovertemplate="%{customdata[0]}<extra></extra>",
         **group,
     )
@@ -141,6 +144,7 @@ def _draw_fit(figure: go.Figure, index: int, document: Document, by_id: Mapping[
             "symbol": ["circle" if point["fickian"] else "circle-open" for point in shown],
         },
         name=f"{name}: replicas combined",
+        showlegend=False,
         hovertemplate="%{customdata[0]}<extra></extra>",
         **group,
     )
@@ -152,7 +156,8 @@ def _replica_hover(document: Document) -> list[str]:
     conditions = answer["conditions"]
     return [
         f"{conditions['temperature_K']:g} K, seed {conditions['seed']}<br>"
-        f"D = ({answer['D_cm2_s']:.2e} ± {answer['D_std_cm2_s']:.1e}) cm²/s<br>{document['_id']}<br>{conditions['run_id']}"
+        f"D = ({answer['D_cm2_s']:.2e} ± {answer['D_std_cm2_s']:.1e}) cm²/s<br>{document['_id']}<br>"
+        f"{conditions['run_id']}"
     ]
 
 
@@ -174,16 +179,16 @@ def _draw_published(
     colour = colours[rank % len(colours)]
     kind = "simulation" if result.simulation else "experiment"
     text = (
-        f"published, {kind}: {result.label}<br>Ea = {result.activation_energy_eV:g} eV, "
-        f"σ(300 K) = {result.conductivity_300K_S_cm:.2g} S/cm<br>doi:{result.doi}, {result.where}"
+        f"published, {kind}: {plain(result.label)}<br>Ea = {result.activation_energy_eV:g} eV, "
+        f"σ(300 K) = {result.conductivity_300K_S_cm:.2g} S/cm<br>doi:{plain(result.doi)}, {plain(result.where)}"
     )
     figure.add_scatter(
         x=1000.0 / temperatures,
         y=line,
         mode="lines",
         line={"color": colour, "width": 1.5, "dash": dash},
-        name=f"{result.label}, {kind}",
-        hovertemplate=text.replace("{", "(").replace("}", ")") + "<extra></extra>",
+        name=f"{plain(result.label)}, {kind}",
+        hovertemplate=text + "<extra></extra>",
         legendgroup=result.label,
     )
     at_300 = float(np.interp(1000.0 / 300.0, 1000.0 / temperatures[np.argsort(1000.0 / temperatures)], line))
@@ -218,6 +223,6 @@ def _dress_axes(figure: go.Figure, low: float, high: float) -> None:
             "ticks": "outside",
             "tickcolor": GREY,
         },
-        yaxis={"title": {"text": "D (cm²/s)"}, **LOGARITHMIC},
+        yaxis={"title": {"text": "D (cm²/s)"}, **DECADES},
         margin={"l": 72, "r": 16, "t": 56, "b": 56},
     )

@@ -33,7 +33,8 @@ def steps_of_stages(curve: Mapping[str, Any]) -> np.ndarray:
     offset = np.zeros_like(step)
     for start in starts:
         offset[start:] += step[start - 1]
-    return step + offset
+    counted: np.ndarray = step + offset
+    return counted
 
 
 def learning_curve_figure(potential: Mapping[str, Any]) -> go.Figure | None:
@@ -71,6 +72,6 @@ def learning_curve_figure(potential: Mapping[str, Any]) -> go.Figure | None:
             )
     dress(figure, 460)
     for row, (_, title) in enumerate(rows, 1):
-        figure.update_yaxes(title_text=title, **(LOGARITHMIC | {"dtick": "D2"}), row=row, col=1)
+        figure.update_yaxes(title_text=title, **LOGARITHMIC, row=row, col=1)
     figure.update_xaxes(title_text="training step", row=len(rows), col=1)
     return figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsdb.queries.figures.theme import GREY, dress, new_figure, own_colour
+from lipsdb.queries.figures.theme import GREY, dress, new_figure, own_colour, plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -26,8 +26,8 @@ def energy_parity_figure(potential: Mapping[str, Any]) -> go.Figure:
 
     Notes
     -----
-    Systems differ by electronvolts per atom, against which errors of millielectronvolts would not show. The same mean is
-    taken from both axes, so that a bias of the potential stays visible.
+    Systems differ by electronvolts per atom, against which errors of millielectronvolts would not show. The same
+    mean is taken from both axes, so that a bias of the potential stays visible.
     """
     parity = potential["answer"]["parity"]
     index = np.asarray(parity["system_index"])
@@ -40,7 +40,7 @@ def energy_parity_figure(potential: Mapping[str, Any]) -> go.Figure:
         index,
         MEV_PER_EV * (label - mean[index]),
         MEV_PER_EV * (predicted - mean[index]),
-        "energy − mean of the system's labels",
+        "energy",
         "meV/atom",
     )
 
@@ -85,19 +85,15 @@ def _parity_figure(
             y=predicted[mine].round(4),
             mode="markers",
             marker={"size": 5, "color": own_colour(number), "opacity": 0.55},
-            name=system,
-            hovertemplate=f"label %{{x:.3f}}, potential %{{y:.3f}} {unit}<extra>{_plain(system)}</extra>",
+            name=plain(system),
+            hovertemplate=f"label %{{x:.3f}}, potential %{{y:.3f}} {unit}<extra>{plain(system)}</extra>",
         )
     dress(
         figure,
         460,
-        xaxis={"title": {"text": f"label: {quantity} ({unit})"}},
-        yaxis={"title": {"text": f"potential ({unit})"}},
+        xaxis={"title": {"text": f"{quantity} of the label ({unit})"}},
+        yaxis={"title": {"text": f"by the potential ({unit})"}},
         meta={"id": id_},
+        legend_itemsizing="constant",
     )
     return figure
-
-
-def _plain(text: str) -> str:
-    """Text without what plotly's hover templates would read as markup."""
-    return text.translate(str.maketrans({"<": "‹", ">": "›", "%": "％", "{": "(", "}": ")"}))

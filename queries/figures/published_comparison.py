@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.queries.figures.published_lines import PublishedResult
-from lipsdb.queries.figures.theme import GREY, LOGARITHMIC, dress, own_colour
+from lipsdb.queries.figures.theme import DECADES, GREY, dress, own_colour, plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -50,7 +50,12 @@ def comparison_figure(fits: Sequence[Mapping[str, Any]], published: Sequence[Pub
             figure.add_scatter(
                 x=[value],
                 y=[name],
-                error_x={"type": "data", "array": [high - value], "arrayminus": [value - low], "color": own_colour(number)},
+                error_x={
+                    "type": "data",
+                    "array": [high - value],
+                    "arrayminus": [value - low],
+                    "color": own_colour(number),
+                },
                 hovertemplate=f"σ(300 K) = %{{x:.2e}} S/cm, 68 %: {low:.1e} to {high:.1e}<extra>{fit['_id']}</extra>",
                 row=1,
                 col=2,
@@ -65,7 +70,7 @@ def comparison_figure(fits: Sequence[Mapping[str, Any]], published: Sequence[Pub
             figure.add_scatter(
                 x=[getattr(result, field) for _, result in shown],
                 y=[row for row, _ in shown],
-                customdata=[[f"doi:{result.doi}, {result.where}"] for _, result in shown],
+                customdata=[[plain(f"doi:{result.doi}, {result.where}")] for _, result in shown],
                 mode="markers",
                 marker={"size": 10, "color": colour, "symbol": symbol},
                 name=kind,
@@ -79,11 +84,11 @@ def comparison_figure(fits: Sequence[Mapping[str, Any]], published: Sequence[Pub
     figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], type="category", linecolor=GREY)
     figure.update_yaxes(showticklabels=False, ticks="", col=2)
     figure.update_xaxes(title_text="Ea (eV)", rangemode="tozero", row=1, col=1)
-    figure.update_xaxes(title_text="σ(300 K) (S/cm)", **LOGARITHMIC, row=1, col=2)
+    figure.update_xaxes(title_text="σ(300 K) (S/cm)", **DECADES, row=1, col=2)
     return figure
 
 
 def _row_name(result: PublishedResult, number: int) -> str:
     # rows of the same name would fall on one line
-    source = result.cites.partition(",")[0] if result.cites else result.where
-    return f"{result.method}<br><sup>{source}</sup>" + "\u200b" * number
+    source = plain(result.cites.partition(",")[0] if result.cites else result.where)
+    return f"{plain(result.method)}<br><sup>{source}</sup>" + "\u200b" * number

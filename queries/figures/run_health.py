@@ -26,7 +26,8 @@ def block_means(values: np.ndarray, most: int) -> np.ndarray:
     """
     length = max(1, -(-values.size // most))
     starts = np.arange(0, values.size, length)
-    return np.add.reduceat(values, starts) / np.diff(np.append(starts, values.size))
+    means: np.ndarray = np.add.reduceat(values, starts) / np.diff(np.append(starts, values.size))
+    return means
 
 
 def run_health_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -60,7 +61,8 @@ def run_health_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
                 name=f"{target:g} K",
                 legendgroup=f"{target:g}",
                 showlegend=row == 1 and target not in named,
-                hovertemplate=f"{target:g} K, seed {settings['seed']}<br>%{{x:.2f}} ps: %{{y:.4g}}<br>{run['_id']}<extra></extra>",
+                hovertemplate=f"{target:g} K, seed {settings['seed']}<br>%{{x:.2f}} ps: %{{y:.4g}}"
+                f"<br>{run['_id']}<extra></extra>",
                 row=row,
                 col=1,
             )
@@ -75,4 +77,5 @@ def run_health_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
 def _time_ps(run: Mapping[str, Any]) -> np.ndarray:
     """Time of each row since the start of production, ps."""
     step = np.asarray(run["answer"]["thermo"]["step"], dtype=float)
-    return (step - step[0]) * run["asked"]["settings"]["timestep_fs"] / 1000.0
+    timestep_ps = float(run["asked"]["settings"]["timestep_fs"]) / 1000.0
+    return (step - step[0]) * timestep_ps

@@ -17,6 +17,17 @@ _COLD_TO_HOT = ((47, 107, 216), (14, 165, 160), (226, 160, 30), (224, 72, 43))
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
+def plain(text: str) -> str:
+    """Text from outside without what plotly would read as markup or as a template.
+
+    Examples
+    --------
+    >>> plain("<b>50 %{x}</b>")
+    '‹b›50 ％(x)‹/b›'
+    """
+    return text.translate({ord(mark): other for mark, other in zip("<>%{}", "‹›％()", strict=True)})
+
+
 def own_colour(index: int) -> str:
     """Colour of the n-th of our series; they repeat."""
     return OWN[index % len(OWN)]
@@ -84,7 +95,15 @@ def dress(figure: go.Figure, height: int, **layout: Any) -> None:
         margin={"l": 68, "r": 16, "t": 26, "b": 56},
         hoverlabel={"font": {"family": FONT, "size": 12}, "align": "left", "namelength": -1},
         hovermode="closest",
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0.5, "xanchor": "center"},
+        modebar={"bgcolor": "rgba(0,0,0,0)"},
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0.5,
+            "xanchor": "center",
+        },
     )
     axis = {
         "gridcolor": GRID,
@@ -102,4 +121,10 @@ def dress(figure: go.Figure, height: int, **layout: Any) -> None:
     figure.update_layout(**layout)
 
 
-LOGARITHMIC: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": 1}
+DECADES: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": 1}  # for many decades
+_ONE_TWO_FIVE = [float(f"{digit}e{power}") for power in range(-4, 7) for digit in (1, 2, 5)]
+LOGARITHMIC: dict[str, Any] = {  # for few
+    "type": "log",
+    "tickvals": _ONE_TWO_FIVE,
+    "ticktext": [f"{value:.6g}" for value in _ONE_TWO_FIVE],
+}

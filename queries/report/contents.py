@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 Document = Mapping[str, Any]
+_DATASET_FIELDS = ["kind", "asked", "answer.n_training", "answer.n_held", "made_by", "campaigns"]
 
 
 @dataclass(frozen=True)
@@ -23,25 +24,32 @@ class Contents:
     ----------
     name : str
         Of the campaign.
-    campaign : document
-        Its newest version.
-    n_versions : int
-        How often a changed file was submitted.
+    versions : list of documents
+        The campaign as it was submitted, the newest first.
+    launchpad : str
+        Identifier of the database; documents of another one's launchpad were made elsewhere.
     file_text : str or None
         The campaign file; None if its artifact is gone.
-    structures, potentials, runs : lists of documents
+    structures, datasets, potentials, runs : lists of documents
+        Of datasets only the counts, not which label is where.
     properties : dict
         By kind: 'diffusion', 'arrhenius', 'coordination' …
     """
 
     name: str
-    campaign: Document
-    n_versions: int
+    versions: list[dict[str, Any]]
+    launchpad: str
     file_text: str | None
     structures: list[dict[str, Any]]
+    datasets: list[dict[str, Any]]
     potentials: list[dict[str, Any]]
     runs: list[dict[str, Any]]
     properties: dict[str, list[dict[str, Any]]]
+
+    @property
+    def campaign(self) -> Document:
+        """Its newest version."""
+        return self.versions[0]
 
     @property
     def specification(self) -> Mapping[str, Any]:
@@ -77,7 +85,17 @@ class Contents:
     def documents(self) -> list[Document]:
         """All of them."""
         properties = [document for documents in self.properties.values() for document in documents]
-        return [self.campaign, *self.structures, *self.potentials, *self.runs, *properties]
+        return [*self.versions, *self.structures, *self.datasets, *self.potentials, *self.runs, *properties]
+
+    def of_work(self, kind: str | None, activity: str | None, *, elsewhere: bool) -> list[str]:
+        """Ids of the documents of a kind that an activity made, here or in another database; None stands for any."""
+        return [
+            document["_id"]
+            for document in self.documents()
+            if kind in {None, document["kind"]}
+            and activity in {None, document["made_by"]["activity"]}
+            and elsewhere == (document["made_by"].get("launchpad") not in {None, self.launchpad})
+        ]
 
 
 def read_contents(database: Database, name: str) -> Contents:
@@ -98,10 +116,11 @@ def read_contents(database: Database, name: str) -> Contents:
         properties.setdefault(document["asked"]["property"], []).append(document)
     return Contents(
         name=name,
-        campaign=versions[0],
-        n_versions=len(versions),
+        versions=versions,
+        launchpad=database.identifier,
         file_text=_file_text(database, versions[0]),
         structures=_documents(database, "structures", name, {"answer.name": 1}),
+        datasets=list(database.query("datasets", {"campaigns": name}, _DATASET_FIELDS, sort={"_id": 1})),
         potentials=_documents(database, "potentials", name, {"asked.engine": 1}),
         runs=_documents(database, "runs", name, {"asked.settings.temperature_K": 1, "asked.settings.seed": 1}),
         properties=properties,

@@ -1,0 +1,153 @@
+"""What the work cost: core-seconds, jobs and speed by kind of work and campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.queries.aggregation import Aggregation, Stage, fetch, select
+from lipsdb.queries.tables import Column, Table
+
+if TYPE_CHECKING:
+    from lipsdb.store.database import Database
+
+ALL = "all"
+WORK = {
+    "structure": "structures",
+    "label": "labels",
+    "dataset": "datasets",
+    "potential": "training",
+    "run": "molecular dynamics",
+    "property": "analysis",
+    "campaign": "submission",
+}
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """Cost of one kind of work for one campaign; `work` is 'all' for the sum over documents, each counted once."""
+
+    work: str
+    activity: str | None
+    campaign: str | None
+    elsewhere: bool
+    n_documents: int
+    n_jobs: int
+    core_seconds: float
+    steps_per_second: float | None
+    started_at: datetime
+    finished_at: datetime
+    wall_span_s: float
+    flags: tuple[str, ...]
+
+
+def aggregation(campaign: str | None = None) -> Aggregation:
+    """The pipeline: the records of who made the documents of all kinds, grouped."""
+    key = {
+        "kind": "$kind",
+        "activity": "$made_by.activity",
+        "launchpad": "$made_by.launchpad",
+        "campaigns": "$campaigns",
+    }
+    totals = {
+        "n": {"$sum": 1},
+        "n_jobs": {"$sum": {"$cond": [{"$gt": ["$made_by.fw_id", None]}, 1, 0]}},
+        "core_seconds": {"$sum": "$made_by.core_seconds"},
+        "n_speeds": {"$sum": {"$cond": [{"$gt": ["$made_by.rates.steps_per_second", None]}, 1, 0]}},
+        "speeds": {"$sum": "$made_by.rates.steps_per_second"},
+        "started_at": {"$min": "$made_by.started_at"},
+        "finished_at": {"$max": "$made_by.finished_at"},
+    }
+    grouped: list[Stage] = [*select({}, campaign), {"$group": {"_id": key, **totals}}]
+    first, *others = COLLECTIONS.values()
+    joined: list[Stage] = [{"$unionWith": {"coll": name, "pipeline": grouped}} for name in others]
+    return Aggregation(first, [*grouped, *joined, {"$sort": {"_id": 1}}])
+
+
+def rows(database: Database, campaign: str | None = None) -> list[CostRow]:
+    """Run the query: one row for each kind of work and campaign, dearest first, and their sum.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such campaign.
+    """
+    return rows_of(fetch(database, aggregation(campaign), campaign), database.identifier, campaign)
+
+
+def rows_of(groups: Sequence[Mapping[str, Any]], launchpad: str, campaign: str | None = None) -> list[CostRow]:
+    """Make the rows of what the pipeline gives.
+
+    Parameters
+    ----------
+    groups : sequence of mappings
+        One for each kind, activity, launchpad and list of campaigns.
+    launchpad : str
+        Identifier of this database; work of another was paid for elsewhere and is not in the sum.
+    campaign : str, optional
+        The one that was asked for.
+    """
+    merged: dict[tuple[str, str, str | None, bool], list[Mapping[str, Any]]] = {}
+    for group in groups:
+        key = group["_id"]
+        elsewhere = key.get("launchpad") not in {None, launchpad}
+        names = [campaign] if campaign is not None else sorted(set(key["campaigns"])) or [None]
+        for name in names:
+            merged.setdefault((key["kind"], key["activity"], name, elsewhere), []).append(group)
+    made = [
+        _row(WORK[kind], activity, name, elsewhere, same, shared=campaign is None)
+        for (kind, activity, name, elsewhere), same in merged.items()
+    ]
+    made.sort(key=lambda row: (row.elsewhere, -row.core_seconds, row.work, row.campaign or ""))
+    here = [group for group in groups if group["_id"].get("launchpad") in {None, launchpad}]
+    return [*made, _row(ALL, None, campaign, False, here, shared=False)] if here else made
+
+
+def _row(
+    work: str,
+    activity: str | None,
+    campaign: str | None,
+    elsewhere: bool,
+    groups: Sequence[Mapping[str, Any]],
+    *,
+    shared: bool,
+) -> CostRow:
+    started = min(group["started_at"] for group in groups)
+    finished = max(group["finished_at"] for group in groups)
+    n_speeds = sum(group["n_speeds"] for group in groups) if work != ALL else 0
+    several = shared and any(len(group["_id"]["campaigns"]) > 1 for group in groups)
+    return CostRow(
+        work=work,
+        activity=activity,
+        campaign=campaign,
+        elsewhere=elsewhere,
+        n_documents=sum(group["n"] for group in groups),
+        n_jobs=sum(group["n_jobs"] for group in groups),
+        core_seconds=float(sum(group["core_seconds"] for group in groups)),
+        steps_per_second=sum(group["speeds"] for group in groups) / n_speeds if n_speeds else None,
+        started_at=started,
+        finished_at=finished,
+        wall_span_s=(finished - started).total_seconds(),
+        flags=tuple(flag for flag, holds in {"elsewhere": elsewhere, "several campaigns": several}.items() if holds),
+    )
+
+
+def table(found: Sequence[CostRow]) -> Table:
+    """Lay the rows out as a table."""
+    columns = [
+        Column("work", "", lambda row: row.work),
+        Column("activity", "", lambda row: row.activity),
+        Column("campaign", "", lambda row: row.campaign),
+        Column("documents", "", lambda row: row.n_documents),
+        Column("jobs", "", lambda row: row.n_jobs),
+        Column("cost", "core s", lambda row: f"{row.core_seconds:.1f}"),
+        Column("speed", "steps/s", lambda row: row.steps_per_second),
+        Column("first start", "UTC", lambda row: f"{row.started_at:%Y-%m-%d %H:%M:%S}"),
+        Column("wall span", "s", lambda row: f"{row.wall_span_s:.1f}"),
+        Column("flags", "", lambda row: row.flags),
+    ]
+    notes = ["wall span: from the first start to the last end, pauses included"] if found else []
+    return Table("cost", "Cost by kind of work and campaign", columns, found, notes, CostRow)

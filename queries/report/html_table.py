@@ -1,0 +1,106 @@
+"""Tables as HTML: cells escaped, published values linked to their sources, flags as badges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from lipsdb.queries.cells import Measured, Range, format_cell
+from lipsdb.queries.published import PublishedValue
+from lipsdb.queries.tables import Column, Table
+
+if TYPE_CHECKING:
+    from lipsdb.queries.report.origins import Origins
+
+_WRITTEN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_DOI = Markup('<a href="https://doi.org/{doi}" rel="noreferrer" title="{title}">{text}</a>')
+
+
+@dataclass(frozen=True)
+class HtmlRow:
+    """Cells of a row, and the documents that its numbers come from."""
+
+    cells: list[Markup]
+    origins: list[str]
+
+
+@dataclass(frozen=True)
+class HtmlTable:
+    """A table ready for the page: for each column its name, unit and whether it is right-aligned."""
+
+    name: str
+    title: str
+    columns: list[tuple[str, str, bool]]
+    rows: list[HtmlRow]
+    notes: list[str]
+
+
+def html_table(table: Table, origins: Origins, of_row: Callable[[Any], list[str]] | None = None) -> HtmlTable:
+    """Lay a table out for the page.
+
+    Parameters
+    ----------
+    table : Table
+    origins : Origins
+        Is asked for the trees of all rows.
+    of_row : callable, optional
+        The documents that a row's numbers come from, where the row doesn't name them; `origins_of` by default.
+    """
+    columns = [(column.name, column.unit, _numeric(column, table.rows)) for column in table.columns]
+    rows = [
+        HtmlRow([_cell(column, row) for column in table.columns], (of_row or origins_of)(row)) for row in table.rows
+    ]
+    for row in rows:
+        origins.ask(row.origins)
+    return HtmlTable(table.name, table.title, columns, rows, table.footnotes())
+
+
+def origins_of(row: Any) -> list[str]:
+    """Documents that the numbers of a row come from: its own, or the replicas that one temperature combines.
+
+    A row of the table of conductivities belongs to an Arrhenius fit as a whole, but only its replicas count for it.
+    """
+    replicas = list(getattr(row, "diffusion_ids", ()))
+    if replicas and not getattr(row, "from_fit", False):
+        return replicas
+    return [row.id] if hasattr(row, "id") else []
+
+
+def _numeric(column: Column, rows: Sequence[Any]) -> bool:
+    return any(_is_number(column.cell(row)) for row in rows)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):  # written out by the column itself
+        return _WRITTEN_NUMBER.fullmatch(value) is not None
+    return isinstance(value, (int, float, Measured, Range)) and not isinstance(value, bool)
+
+
+def _cell(column: Column, row: Any) -> Markup:
+    value = column.cell(row)
+    if column.name == "flags" and value:
+        flags = (value,) if isinstance(value, str) else value
+        return Markup("").join(
+            Markup('<span class="flag {}">{}</span> ').format(flag_class(flag), flag) for flag in flags
+        )
+    if column.name in {"id", "potential"} and isinstance(value, str):
+        whole = getattr(row, "id" if column.name == "id" else "potential_id", value)
+        return Markup('<span class="id" title="{}">{}</span>').format(whole, value)
+    parts = value if isinstance(value, tuple) else (value,)
+    if parts and all(isinstance(part, PublishedValue) for part in parts):
+        return Markup("<br>").join(_published(part) for part in parts)
+    return Markup("<br>").join(format_cell(value, newline="\n").split("\n"))
+
+
+def _published(found: PublishedValue) -> Markup:
+    title = ", ".join(part for part in (found.where, found.cites, found.note) if part)
+    return _DOI.format(doi=found.doi, title=title, text=format_cell(found))
+
+
+def flag_class(flag: str) -> str:
+    """Class of a flag's badge: remarks that take nothing away from a number are plain."""
+    return "plain" if flag in {"replicas combined", "adopted", "from fit", "several campaigns"} else "warn"

@@ -1,0 +1,83 @@
+"""The runs of a campaign: what was set, what came out, how quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lipsdb.queries.report.contents import Contents
+from lipsdb.queries.tables import Column, Measured, Table, short_id
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run."""
+
+    structure: str
+    ensemble: str
+    temperature_K: float
+    seed: int
+    n_atoms: int
+    length_ps: float
+    mean_temperature_K: float
+    std_temperature_K: float | None
+    mean_pressure_bar: float
+    mean_density_g_cm3: float
+    framework_msd_A2: float | None
+    steps_per_second: float | None
+    id: str
+
+
+def run_rows(contents: Contents) -> list[RunRow]:
+    """One row a run, coldest first."""
+    names = {document["_id"]: document["answer"]["name"] for document in contents.structures}
+    framework = {
+        document["answer"]["conditions"]["run_id"]: document["answer"]["framework_msd_A2"]
+        for document in contents.of("diffusion")
+    }
+    return [_row(run, names, framework) for run in contents.runs]
+
+
+def _row(run: Mapping[str, Any], names: Mapping[str, str], framework: Mapping[str, float | None]) -> RunRow:
+    settings, answer = run["asked"]["settings"], run["answer"]
+    structure = next(link["id"] for link in run["inputs"] if link["role"] == "structure")
+    temperature = answer["thermo"].get("temperature")
+    return RunRow(
+        structure=names.get(structure, short_id(structure)),
+        ensemble=settings["ensemble"].upper(),
+        temperature_K=settings["temperature_K"],
+        seed=settings["seed"],
+        n_atoms=answer["n_atoms"],
+        length_ps=answer["frame_interval_ps"] * (answer["n_frames"] - 1),
+        mean_temperature_K=answer["mean_temperature_K"],
+        std_temperature_K=None if temperature is None else float(temperature.std()),
+        mean_pressure_bar=answer["mean_pressure_bar"],
+        mean_density_g_cm3=answer["mean_density_g_cm3"],
+        framework_msd_A2=framework.get(run["_id"]),
+        steps_per_second=run["made_by"]["rates"].get("steps_per_second"),
+        id=run["_id"],
+    )
+
+
+def run_table(rows: list[RunRow]) -> Table:
+    """Lay the rows out as a table."""
+    columns = [
+        Column("structure", "", lambda row: row.structure),
+        Column("ensemble", "", lambda row: row.ensemble),
+        Column("T set", "K", lambda row: f"{row.temperature_K:g}"),
+        Column("T", "K", lambda row: Measured(row.mean_temperature_K, row.std_temperature_K)),
+        Column("p", "bar", lambda row: row.mean_pressure_bar),
+        Column("density", "g/cm³", lambda row: row.mean_density_g_cm3),
+        Column("framework MSD", "Å²", lambda row: row.framework_msd_A2),
+        Column("seed", "", lambda row: row.seed),
+        Column("atoms", "", lambda row: row.n_atoms),
+        Column("length", "ps", lambda row: f"{row.length_ps:g}"),
+        Column("speed", "steps/s", lambda row: row.steps_per_second),
+        Column("id", "", lambda row: short_id(row.id)),
+    ]
+    notes = [
+        "T: mean over production ± its fluctuation, as a cell of this size has it. Framework MSD: of the atoms whose "
+        "drift is removed, at the longest lag; large if the framework melts."
+    ]
+    return Table(name="runs", title="Molecular dynamics runs", columns=columns, rows=rows, notes=notes, row_type=RunRow)

@@ -1,0 +1,262 @@
+"""Writing the report: everything of a campaign in one HTML file that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lipsdb
+from lipsdb.documents.base import now
+from lipsdb.errors import BadInputError
+from lipsdb.queries.report.contents import Contents, read_contents
+from lipsdb.queries.report.drawings import Drawing
+from lipsdb.queries.report.origins import Origins
+
+if TYPE_CHECKING:
+    from lipsdb.provenance.audit_findings import AuditReport
+    from lipsdb.store.database import Database
+
+TABLES = ("arrhenius", "conductivity", "diffusion", "coordination", "potentials", "cost")
+_AUDIT_FINDINGS_SHOWN = 200
+_SECTIONS = (
+    ("answer", "Answer"),
+    ("arrhenius", "Arrhenius"),
+    ("msd", "MSD"),
+    ("potential", "Potential"),
+    ("coordination", "Coordination"),
+    ("runs", "Runs"),
+    ("tables", "Tables"),
+    ("audit", "Audit"),
+    ("reproduce", "Reproduce"),
+    ("references", "References"),
+)
+_METHODS = (
+    ("10.1021/acs.jctc.4c01249", "kinisi: diffusion coefficients with their uncertainty", "kinisi"),
+    ("10.1063/5.0155600", "DeePMD-kit: the potential", "deepmd-kit"),
+    ("10.1016/j.cpc.2021.108171", "LAMMPS: molecular dynamics", "LAMMPS"),
+)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What stands on top: one Arrhenius fit, written out."""
+
+    id: str
+    structure: str
+    species: str
+    n_temperatures: int
+    temperature: str
+    Ea: str
+    sigma: str
+    sigma_68: str
+    sigma_95: str
+    flags: list[tuple[str, str, str]]  # flag, meaning, class of the badge
+    excluded: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Potential:
+    id: str
+    name: str
+    about: str
+    drawings: list[Drawing]
+
+
+def write_report(database: Database, campaign: str, path: str | Path, *, audit: AuditReport | None = None) -> Path:
+    """Write a campaign's report: one HTML file that loads nothing.
+
+    Parameters
+    ----------
+    database : Database
+    campaign : str
+        Name of the campaign.
+    path : path
+        The file to write; an existing one is replaced once the new one is complete.
+    audit : AuditReport, optional
+        Outcome of an audit, shown if given.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such campaign; names those that there are.
+    BadInputError
+        If the file cannot be written.
+    """
+    from markupsafe import Markup
+
+    target = Path(path)
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise BadInputError(
+            f"{str(path)!r} cannot be written; give a file in a folder that exists, such as report.html"
+        )
+    contents = read_contents(database, campaign)
+    text = _page(database, contents, audit, Markup)
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise BadInputError(f"{str(path)!r} cannot be written: {error.strerror}; give another file") from error
+    return target
+
+
+def _page(database: Database, contents: Contents, audit: AuditReport | None, markup: Any) -> str:
+    from jinja2 import Environment, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    from lipsdb.queries.cost import WORK, CostRow
+    from lipsdb.queries.report import drawings
+    from lipsdb.queries.report.html_table import html_table
+    from lipsdb.queries.report.run_table import run_rows, run_table
+
+    origins = Origins(database)
+    answers = list(_answers(database, contents, origins))
+    kinds = {work: kind for kind, work in WORK.items()}
+
+    def of_cost(row: CostRow) -> list[str]:
+        return contents.of_work(kinds.get(row.work), row.activity, elsewhere=row.elsewhere)
+
+    tables = [
+        html_table(table, origins, of_cost if table.name == "cost" else None)
+        for table in _tables(database, contents.name)
+    ]
+    runs = html_table(run_table(run_rows(contents)), origins)
+    potentials = list(_potentials(contents, origins))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["printed"] = lambda value: "" if value is None else _printed(value)
+    folder = resources.files(__package__)
+
+    def own(name: str) -> str:
+        return folder.joinpath(name).read_text(encoding="utf-8")
+
+    template = environment.from_string(own("page.html"))
+    return template.render(
+        contents=contents,
+        version=lipsdb.__version__,
+        css=markup(own("page.css")),
+        script=markup(own("page.js")),
+        plotly=markup(get_plotlyjs()),
+        facts=_facts(contents),
+        sections=_SECTIONS,
+        answers=answers,
+        comparisons=list(drawings.comparison_drawings(contents)),
+        arrhenius=drawings.arrhenius_drawing(contents),
+        msds=list(drawings.msd_drawings(contents)),
+        potentials=potentials,
+        coordinations=list(drawings.coordination_drawings(contents)),
+        runs=list(drawings.run_drawings(contents)),
+        run_table=runs,
+        tables=tables,
+        audit=audit,
+        audit_shown=_AUDIT_FINDINGS_SHOWN,
+        file_name=contents.campaign["answer"]["file"]["name"],
+        made_with=_versions(contents),
+        commits=sorted({d["made_by"]["commit"] for d in contents.documents() if d["made_by"].get("commit")}),
+        hosts=sorted({document["made_by"]["host"] for document in contents.documents()}),
+        references=_references(contents),
+        written=f"{now():%Y-%m-%d %H:%M} UTC",
+        database_name=database.mongo.name,
+        trees={id_: markup(tree) for id_, tree in origins.trees().items()},
+    )
+
+
+def _printed(value: float) -> str:
+    from lipsdb.queries.cells import format_number
+
+    digits = len(f"{value:.15g}".partition("e")[0].replace(".", "").replace("-", "").strip("0"))
+    return format_number(value, max(digits, 2))
+
+
+def _tables(database: Database, campaign: str) -> Iterator[Any]:
+    from lipsdb.queries.catalogue import QUERIES
+
+    for name in TABLES:
+        yield QUERIES[name].table(database, campaign=campaign)
+
+
+def _answers(database: Database, contents: Contents, origins: Origins) -> Iterator[_Answer]:
+    from lipsdb.queries import arrhenius
+    from lipsdb.queries.cells import format_measured, format_number, format_range
+    from lipsdb.queries.report.html_table import flag_class
+    from lipsdb.queries.tables import FOOTNOTES
+
+    for row in arrhenius.rows(database, contents.name):
+        origins.ask([row.id])
+        yield _Answer(
+            id=row.id,
+            structure=row.structure,
+            species=row.species,
+            n_temperatures=row.n_temperatures,
+            temperature=f"{row.target_temperature_K:g}",
+            Ea=format_measured(row.Ea_eV, row.Ea_std_eV),
+            sigma=format_number(row.sigma_target_S_cm, 2),
+            sigma_68=format_range(*row.sigma_target_68_S_cm),
+            sigma_95=format_range(*row.sigma_target_95_S_cm),
+            flags=[(flag, FOOTNOTES[flag], flag_class(flag)) for flag in row.flags],
+            excluded=row.excluded,
+        )
+
+
+def _potentials(contents: Contents, origins: Origins) -> Iterator[_Potential]:
+    from lipsdb.queries.report.drawings import potential_drawings
+
+    for number, document in enumerate(contents.potentials):
+        origins.ask([document["_id"]])
+        answer = document["answer"]
+        overall = next((errors for errors in answer["errors"] if errors["system"] == "all"), None)
+        about = f"Elements {', '.join(answer['elements'])}; cutoff {answer['cutoff_A']:g} Å."
+        if overall is not None:
+            about += (
+                f" On {overall['n_frames']} held-out labels: "
+                f"energy MAE {overall['energy_mae_meV_per_atom']:.1f} meV/atom, force MAE {overall['force_mae_meV_per_A']:.0f} meV/Å. By system in the table of potentials."
+            )
+        name = f"{document['asked']['engine']} potential"
+        yield _Potential(document["_id"], name, about, list(potential_drawings(document, number)))
+
+
+def _facts(contents: Contents) -> list[tuple[str, str]]:
+    """Counts for the head of the page: (value, what)."""
+    simulated = sum(run["answer"]["frame_interval_ps"] * (run["answer"]["n_frames"] - 1) for run in contents.runs)
+    cost = sum(document["made_by"]["core_seconds"] for document in contents.documents()) / 3600.0
+    facts = [
+        (f"{contents.campaign['made_by']['finished_at']:%Y-%m-%d %H:%M} UTC", "submitted"),
+        _count(contents.structures, "structure"),
+        _count(contents.potentials, "potential"),
+        _count(contents.runs, "run"),
+        (f"{simulated:.4g} ps", "of production"),
+        (f"{cost:.3g}", "core hours"),
+    ]
+    return facts
+
+
+def _count(documents: list[dict[str, Any]], kind: str) -> tuple[str, str]:
+    return str(len(documents)), kind if len(documents) == 1 else f"{kind}s"
+
+
+def _versions(contents: Contents) -> list[tuple[str, list[str]]]:
+    """Programs and libraries that took part, each with the versions found."""
+    found: dict[str, set[str]] = {}
+    for document in contents.documents():
+        for program, version in document["made_by"]["versions"].items():
+            found.setdefault(program, set()).add(version)
+    return sorted((program, sorted(versions)) for program, versions in found.items())
+
+
+def _references(contents: Contents) -> list[tuple[str, str]]:
+    """DOIs with what they stand for: the campaign's own, sources of published values, and methods."""
+    found = {reference["doi"]: reference["what"] for reference in contents.specification.get("references", [])}
+    for result in contents.published:
+        found.setdefault(result.doi, "published values")
+    programs = {program.lower() for program, _ in _versions(contents)}
+    for doi, what, program in _METHODS:
+        if program.lower() in programs:
+            found.setdefault(doi, what)
+    return list(found.items())

@@ -1,0 +1,244 @@
+"""A small graph of real documents: labels, dataset, potential, structure, runs, properties, made by real launches."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipsdb.documents.base import ArtifactReference, Document, Input, MadeBy, now
+from lipsdb.documents.campaign import Campaign, CampaignAnswer, CampaignAsked
+from lipsdb.documents.dataset import Dataset, DatasetAnswer, DatasetAsked, DatasetSystem
+from lipsdb.documents.label import Label, LabelAnswer, LabelAsked, LabelOrigin, geometry_digest
+from lipsdb.documents.potential import Parity, Potential, PotentialAnswer, PotentialAsked, SystemErrors
+from lipsdb.documents.property import Property, PropertyAsked
+from lipsdb.documents.run import Run, RunAnswer, RunAsked
+from lipsdb.documents.structure import Structure, StructureAnswer, StructureAsked
+from lipsdb.provenance.sealing import reference
+from lipsdb.settings import Settings
+from lipsdb.store.database import Database, connect
+
+CAMPAIGN = "small"
+
+
+def made(activity: str, files: list[dict[str, Any]] | None = None, **launch: Any) -> MadeBy:
+    times = {"started_at": now(), "finished_at": now(), "core_seconds": 1.5}
+    versions = {"lipsdb": "0.1.0", "numpy": np.__version__}
+    references = [ArtifactReference(**file) for file in files or []]
+    return MadeBy(
+        activity=activity, versions=versions, commit=None, executable="python", host="here", files=references,
+        **times, **launch,
+    )  # fmt: skip
+
+
+def link(role: str, document: Document) -> Input:
+    return Input.of(role, reference(document.sealed(made("none"))))
+
+
+def make_label(system: str, frame: int) -> Label:
+    generator = np.random.default_rng([frame, len(system)])
+    numbers, cell = np.array([3, 3, 3, 15, 16, 16, 16, 16], "i4"), np.diag([6.0, 6.5, 7.0])
+    positions, forces = generator.random((8, 3)) * 6, generator.normal(size=(8, 3))
+    origin = {"source": "test", "folder": system, "frame": frame, "trajectory": True, "iteration": None}
+    return Label(
+        asked=LabelAsked(geometry=geometry_digest(numbers, positions, cell), level_of_theory="PBE"),
+        answer=LabelAnswer(
+            system=system, formula="Li3PS4", n_atoms=8, numbers=numbers, positions=positions, cell=cell,
+            energy_eV=-100.0 - frame, forces=forces, virial=generator.normal(size=(3, 3)),
+            max_force_eV_A=float(np.linalg.norm(forces, axis=1).max()),
+            origin=LabelOrigin(**origin, temperatures_K=[600.0], pressures_bar=[]),
+        ),
+    )  # fmt: skip
+
+
+def make_dataset(labels: list[Label]) -> Dataset:
+    held = np.arange(len(labels)) % 6 == 0
+    counts = {"n_atoms": 8, "n_training": 5, "n_held": 1}
+    systems = [DatasetSystem(system=name, **counts) for name in ("beta-Li3PS4", "gamma-Li3PS4")]
+    totals = {"n_training": int((~held).sum()), "n_held": int(held.sum())}
+    answer = DatasetAnswer(level_of_theory=["PBE"], held=held, systems=systems, **totals)
+    links = sorted((link("label", label) for label in labels), key=lambda one: one.id)
+    return Dataset(asked=DatasetAsked(held_fraction=0.2, block_length=2, seed=1), inputs=links, answer=answer)
+
+
+def make_potential(database: Database, dataset: Dataset) -> Potential:
+    pair, index = np.array([0.1, 0.2]), np.array([0, 1], "u2")
+    measures = {"energy_mae_meV_per_atom": 1.0, "energy_rmse_meV_per_atom": 1.5, "energy_bias_meV_per_atom": -0.5}
+    forces = {"force_mae_meV_per_A": 150.2, "force_rmse_meV_per_A": 200.0}
+    virial = {"virial_mae_meV_per_atom": None, "virial_rmse_meV_per_atom": None}
+    answer = PotentialAnswer(
+        elements=["Li", "P", "S"], cutoff_A=6.0,
+        model=ArtifactReference(**database.artifacts.put(np.random.default_rng(0).bytes(5000), "compressed.pb")),
+        files=[ArtifactReference(**database.artifacts.put(np.random.default_rng(1).bytes(3000), "model.pb"))],
+        learning_curve={"step": np.arange(5), "rmse": np.linspace(1, 0.1, 5)},
+        errors=[SystemErrors(system="all", n_frames=2, n_force_components=48, **measures, **forces, **virial)],
+        parity=Parity(
+            system=["beta-Li3PS4", "gamma-Li3PS4"], system_index=index, energy_label=pair, energy_potential=pair,
+            force_system_index=index, force_label=pair, force_potential=pair,
+        ),
+    )  # fmt: skip
+    asked = PotentialAsked(engine="deepmd", settings={"cutoff_A": 6.0, "seed": 1, "stages": [{"steps": 100}]})
+    return Potential(asked=asked, inputs=[link("dataset", dataset)], answer=answer)
+
+
+def make_structure() -> Structure:
+    numbers = np.array([3, 3, 3, 15, 16, 16, 16, 16], "i4")
+    positions = np.random.default_rng(7).random((8, 3)) * 6
+    size = {"volume_A3": 216.0, "density_g_cm3": 1.4, "n_atoms": 8}
+    names = {"name": "beta-Li3PS4", "formula": "Li3PS4", "elements": ["Li", "P", "S"]}
+    answer = StructureAnswer(**names, **size, numbers=numbers, positions=positions, cell=np.eye(3) * 6)
+    return Structure(asked=StructureAsked(builder="crystal", parameters={"spacegroup": "Pnma"}), answer=answer)
+
+
+def make_run(database: Database, structure: Structure, potential: Potential, seed: int) -> Run:
+    def artifact(name: str) -> ArtifactReference:
+        return ArtifactReference(**database.artifacts.put(f"{name} {seed} ".encode() * 300, name))
+
+    settings = {"ensemble": "nvt", "temperature_K": 600.0, "pressure_bar": None, "seed": seed, "n_steps": 100}
+    means = {"mean_temperature_K": 601.0, "mean_pressure_bar": 10.0, "mean_volume_A3": 216.0, "mean_density_g_cm3": 1.4}
+    answer = RunAnswer(
+        n_atoms=8, n_frames=11, frame_interval_ps=0.1, trajectory=artifact("trajectory.nc"),
+        topology=artifact("topology.xyz"), restart=artifact("final.restart"),
+        thermo={"Temp": np.full(3, 600.0 + seed)}, thermo_units={"Temp": "K"},
+        mean_stress_GPa=np.zeros((3, 3)), rotation=np.eye(3), **means,
+    )  # fmt: skip
+    inputs = [link("structure", structure), link("potential", potential)]
+    return Run(asked=RunAsked(program="lammps", settings=settings), inputs=inputs, answer=answer)
+
+
+def make_diffusion(run: Run) -> Property:
+    conditions = {"structure": "beta-Li3PS4", "temperature_K": 600.0, "seed": run.asked.settings["seed"]}
+    answer = {"conditions": conditions, "species": "Li", "D_cm2_s": 1.25e-5, "D_std_cm2_s": 1e-6, "fickian": True}
+    answer["msd"] = {"lag_ps": np.arange(4) * 0.1, "msd_A2": np.arange(4) ** 1.1}
+    asked = PropertyAsked(property="diffusion", parameters={"name": "lithium-diffusion", "species": "Li"})
+    return Property(asked=asked, inputs=[link("run", run)], answer=answer)
+
+
+def make_arrhenius(diffusion: list[Property]) -> Property:
+    target = {"target_temperature_K": 300.0, "sigma_target_S_cm": 1e-4, "extrapolated": True}
+    answer = {"conditions": {"structure": "beta-Li3PS4"}, "species": "Li", "Ea_eV": 0.25, "Ea_std_eV": 0.02, **target}
+    asked = PropertyAsked(property="arrhenius", parameters={"name": "lithium-arrhenius", "extrapolate_to_K": 300.0})
+    return Property(asked=asked, inputs=[link("diffusion", one) for one in diffusion], answer=answer)
+
+
+def make_campaign(database: Database) -> Campaign:
+    file = ArtifactReference(**database.artifacts.put(b"name: small\n", "small.yaml"))
+    return Campaign(asked=CampaignAsked(name=CAMPAIGN, specification={"name": CAMPAIGN}), answer=CampaignAnswer(file=file))
+
+
+def launched(database: Database, ids: list[str], folder: Path) -> dict[str, dict[str, Any]]:
+    """Check out and complete one real Firework for each document, and tell its fw_id and launch_id."""
+    from fireworks import Firework, FWAction, FWorker, Workflow
+    from jobflow import Job
+    from jobflow.managers.fireworks import JobFiretask
+
+    from lipsdb.workflows.launchpad import initialise, launchpad
+
+    pad = launchpad(database)
+    initialise(pad, database)
+    fireworks = [Firework(JobFiretask(job=Job(len, ([],)), store=None), spec={"document": id_}, name=id_[:12]) for id_ in ids]
+    pad.add_wf(Workflow(fireworks, metadata={"campaign": CAMPAIGN}))
+    for _ in ids:
+        _, launch_id = pad.checkout_fw(FWorker(), str(folder))
+        pad.complete_launch(launch_id, FWAction())
+    found = {}
+    for firework in database.collection("fireworks").find({}):
+        place = {"fw_id": firework["fw_id"], "launch_id": firework["launches"][0], "launchpad": database.identifier}
+        found[firework["spec"]["document"]] = place
+    return found
+
+
+@dataclass
+class Graph:
+    """The documents as they were stored, and the way back to them."""
+
+    database: Database
+    documents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _snapshot: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def of_kind(self, kind: str) -> list[str]:
+        return sorted(id_ for id_ in self.documents if id_.startswith(f"{kind}-"))
+
+    def downstream(self, id_: str) -> set[str]:
+        """Everything made from it, by plain recursion over the documents as they were stored."""
+        direct = {one for one, stored in self.documents.items() if id_ in [link["id"] for link in stored["inputs"]]}
+        return direct.union(*(self.downstream(one) for one in direct))
+
+    def downstream_of_artifact(self, sha256: str) -> set[str]:
+        naming = {id_ for id_, stored in self.documents.items() if sha256 in repr((stored["answer"], stored["made_by"]))}
+        return naming.union(*(self.downstream(one) for one in naming))
+
+    def remember(self) -> None:
+        names = [name for name in self.database.mongo.list_collection_names() if not name.startswith("system.")]
+        self._snapshot = {name: list(self.database.collection(name).find()) for name in names}
+
+    def restore(self) -> None:
+        for name, stored in self._snapshot.items():
+            collection = self.database.collection(name)
+            if list(collection.find()) != stored:
+                collection.delete_many({})
+                collection.insert_many(stored, bypass_document_validation=True) if stored else None
+
+
+def build(database: Database, folder: Path) -> Graph:
+    labels = [make_label(system, frame) for system in ("beta-Li3PS4", "gamma-Li3PS4") for frame in range(6)]
+    dataset = make_dataset(labels)
+    potential, structure = make_potential(database, dataset), make_structure()
+    runs = [make_run(database, structure, potential, seed) for seed in (1, 2)]
+    diffusion = [make_diffusion(run) for run in runs]
+    computed = [dataset, potential, structure, *runs, *diffusion, make_arrhenius(diffusion)]
+    ids = [one.sealed(made("none"))["_id"] for one in computed]
+    launches = launched(database, ids, folder)
+    log = database.artifacts.put(b"LAMMPS log\n" * 50, "log.lammps")
+    graph = Graph(database)
+    sealed = [one.sealed(made("ingest"), []) for one in labels]
+    sealed += [
+        one.sealed(made("work", [log] if one.kind == "run" else [], **launches[id_]), [CAMPAIGN])
+        for one, id_ in zip(computed, ids, strict=True)
+    ]
+    sealed.append(make_campaign(database).sealed(made("submit"), [CAMPAIGN]))
+    for document in sealed:
+        database.insert(document)
+    graph.documents = {document["_id"]: document for document in sealed}
+    graph.remember()
+    return graph
+
+
+@pytest.fixture(scope="module")
+def whole_graph(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    folder = tmp_path_factory.mktemp("launches")
+    settings = Settings(mongo_uri=mongo_uri, database=f"test-{uuid.uuid4().hex}", home=folder / ".lipsdb")
+    database = connect(settings)
+    yield build(database, folder)
+    database.client.drop_database(settings.database)
+    database.client.close()
+
+
+@pytest.fixture
+def graph(whole_graph: Graph) -> Iterator[Graph]:
+    """The graph, undamaged; whatever a test does to it is undone."""
+    yield whole_graph
+    whole_graph.restore()
+
+
+@pytest.fixture
+def labels() -> Callable[[int], list[Label]]:
+    """So many labels, not stored."""
+    return lambda number: [make_label("beta-Li3PS4", frame) for frame in range(number)]
+
+
+@pytest.fixture
+def dataset_of() -> Callable[[list[Label]], Dataset]:
+    """A dataset of labels, not stored."""
+    return make_dataset
+
+
+@pytest.fixture
+def record() -> Callable[..., MadeBy]:
+    """The record of who made a document."""
+    return made

@@ -1,0 +1,234 @@
+"""Sealed documents with numbers that were worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipsdb.provenance.sealing import reference, seal
+from lipsdb.store.database import Database
+
+START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+class Author:
+    """Writes sealed documents into a database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = START
+
+    def put(
+        self,
+        kind: str,
+        asked: Any,
+        answer: Any,
+        links: Sequence[dict[str, str]] = (),
+        campaigns: Sequence[str] = (),
+        **made: Any,
+    ) -> dict[str, str]:
+        self.clock += timedelta(seconds=10)
+        made_by = {
+            "activity": "test",
+            "versions": {},
+            "commit": None,
+            "executable": "python",
+            "host": "here",
+            "started_at": self.clock - timedelta(seconds=5),
+            "finished_at": self.clock,
+            "core_seconds": 5.0,
+            "rates": {},
+            "files": [],
+            "fw_id": None,
+            "launch_id": None,
+            "job_uuid": None,
+            "launchpad": None,
+        }
+        document = seal(kind, asked, links, answer, made_by | made, campaigns)
+        self.database.insert(document)
+        return reference(document)
+
+    def campaign(self, name: str, published: Sequence[dict[str, Any]] = (), version: int = 1) -> None:
+        specification = {"name": name, "published": list(published), "version": version}
+        self.put("campaign", {"name": name, "specification": specification}, {"file": {}}, campaigns=[name])
+
+    def diffusion(
+        self, temperature: float, seed: int, D: float, campaigns: Sequence[str] = (), **changes: Any
+    ) -> dict[str, str]:
+        answer = {
+            "conditions": conditions()
+            | {"temperature_K": temperature, "seed": seed, "length_ps": 20.0, "run_id": "run-1"},
+            "species": "Li",
+            "charge_e": 1.0,
+            "D_cm2_s": D,
+            "D_std_cm2_s": D / 10,
+            "D_interval_95_cm2_s": [0.8 * D, 1.2 * D],
+            "sigma_S_cm": 1e4 * D,
+            "sigma_std_S_cm": 1e3 * D,
+            "fit_start_ps": 1.0,
+            "fit_stop_ps": 10.0,
+            "loglog_slope": 0.98,
+            "fickian": True,
+            "window_found": True,
+            "framework_msd_A2": 0.5,
+            "method": "kinisi",
+            "msd": {"lag_ps": np.arange(3.0), "msd_A2": np.arange(3.0)},
+        }
+        asked = {"property": "diffusion", "parameters": {"name": "lithium", "T": temperature, "seed": seed, **changes}}
+        return self.put("property", asked, answer | changes, campaigns=campaigns)
+
+    def arrhenius(
+        self, sources: Sequence[dict[str, str]], campaigns: Sequence[str] = (), **changes: Any
+    ) -> dict[str, str]:
+        answer = {
+            "conditions": conditions(),
+            "species": "Li",
+            "charge_e": 1.0,
+            "points": [point(600.0, 1e-5, 1e-6, True), point(800.0, 4e-5, 2e-6, False)],
+            "Ea_eV": 0.3014,
+            "Ea_std_eV": 0.0236,
+            "ln_D0_cm2_s": -6.0,
+            "ln_D0_std": 0.4,
+            "covariance": np.array([[0.16, 0.009], [0.009, 0.000557]]),
+            "chi2": 3.0,
+            "degrees_of_freedom": 1,
+            "birge_ratio": 3.0**0.5,
+            "excluded": [{"temperature": 400.0, "diffusion": 1e-9, "reason": "too few jumps"}],
+            "target_temperature_K": 300.0,
+            "extrapolated": True,
+            "D_target_cm2_s": 2.2e-8,
+            "D_target_68_cm2_s": [1.1e-8, 4.4e-8],
+            "sigma_target_S_cm": 2.5e-3,
+            "sigma_target_68_S_cm": [1.2e-3, 5.1e-3],
+            "sigma_target_95_S_cm": [6.0e-4, 1.04e-2],
+            "fickian": False,
+        }
+        links = [{"role": "diffusion", **source} for source in sources]
+        asked = {"property": "arrhenius", "parameters": {"name": "lithium-arrhenius", "extrapolate_to_K": 300.0}}
+        return self.put("property", asked, answer | changes, links, campaigns)
+
+    def labels(self, n: int, system: str, formula: str, n_atoms: int, **changes: Any) -> list[dict[str, str]]:
+        settings = {
+            "iteration": None,
+            "temperatures": [],
+            "source": "doi:10.1038/s41467-025-56322-x",
+            "level": "pbe",
+            "activity": "ingest",
+            "campaigns": [],
+            "geometry": system,
+        } | changes
+        made = []
+        for frame in range(n):
+            origin = {
+                "source": settings["source"],
+                "folder": f"data/{system}",
+                "frame": frame,
+                "trajectory": settings["iteration"] is None,
+                "iteration": settings["iteration"],
+                "temperatures_K": settings["temperatures"],
+                "pressures_bar": [],
+            }
+            arrays = dict.fromkeys(("numbers", "positions", "cell", "forces"), np.zeros(1))
+            answer = {"system": system, "formula": formula, "n_atoms": n_atoms, "energy_eV": -1.0, "virial": None}
+            answer |= {**arrays, "max_force_eV_A": 0.1, "origin": origin}
+            asked = {
+                "geometry": f"{settings['geometry']}-{settings['iteration']}-{frame}",
+                "level_of_theory": settings["level"],
+            }
+            made.append(self.put("label", asked, answer, (), settings["campaigns"], activity=settings["activity"]))
+        return made
+
+    def dataset(self, links: Sequence[dict[str, str]], campaigns: Sequence[str] = ()) -> dict[str, str]:
+        answer = {
+            "level_of_theory": ["pbe"],
+            "held": np.array([False] * len(links)),
+            "systems": [
+                {"system": "Li2S", "n_atoms": 96, "n_training": 6, "n_held": 2},
+                {"system": "Li2S", "n_atoms": 12, "n_training": 3, "n_held": 1},
+            ],
+            "n_training": 9,
+            "n_held": 3,
+        }
+        inputs = [{"role": "label", **link} for link in links]
+        return self.put("dataset", {"held_fraction": 0.25, "block_length": 1, "seed": 1}, answer, inputs, campaigns)
+
+    def potential(self, dataset: dict[str, str], campaigns: Sequence[str] = (), **made: Any) -> dict[str, str]:
+        errors = {
+            "n_frames": 3,
+            "n_force_components": 90,
+            "energy_mae_meV_per_atom": 4.25,
+            "energy_rmse_meV_per_atom": 5.5,
+            "energy_bias_meV_per_atom": -1.5,
+            "force_mae_meV_per_A": 120.0,
+            "force_rmse_meV_per_A": 160.0,
+            "virial_mae_meV_per_atom": None,
+            "virial_rmse_meV_per_atom": None,
+        }
+        answer = {
+            "elements": ["Li", "P", "S"],
+            "cutoff_A": 6.0,
+            "model": {"sha256": "ab" * 32, "size": 10, "name": "model.pb"},
+            "files": [],
+            "learning_curve": {},
+            "errors": [{"system": "all", **errors}, {"system": "Li2S", **errors}],
+            "parity": {},
+        }
+        links = [{"role": "dataset", **dataset}]
+        return self.put("potential", {"engine": "deepmd", "settings": {}}, answer, links, campaigns, **made)
+
+
+def conditions() -> dict[str, Any]:
+    return {"structure": "beta", "formula": "Li3PS4", "potential_id": "potential-" + "0" * 24, "ensemble": "nvt"}
+
+
+def point(temperature: float, D: float, std: float, fickian: bool) -> dict[str, Any]:
+    return {
+        "temperature_K": temperature,
+        "D_cm2_s": D,
+        "D_std_cm2_s": std,
+        "D_between_replicas_cm2_s": std / 2,
+        "sigma_S_cm": 1e4 * D,
+        "sigma_std_S_cm": 1e4 * std,
+        "number_density_A3": 0.02,
+        "n_replicas": 2,
+        "fickian": fickian,
+        "loglog_slopes": [0.97, 1.01],
+    }
+
+
+def published(
+    quantity: str, value: float | None, structure: str = "beta", temperature: float | None = None
+) -> dict[str, Any]:
+    unit = {"D": "cm^2/s", "Ea": "eV", "sigma_300K": "S/cm"}[quantity]
+    source = {"doi": "10.1039/d3ya00234a", "where": "Table 2", "cites": None}
+    entry = {"structure": structure, "quantity": quantity, "temperature_K": temperature, "unit": unit, "value": value}
+    return {**entry, "method": "NMR & MD", "source": source, "note": None}
+
+
+@pytest.fixture
+def author(database: Database) -> Author:
+    """Writes sealed documents into the test's database."""
+    return Author(database)
+
+
+@pytest.fixture
+def published_entry() -> Callable[..., dict[str, Any]]:
+    """Makes an entry of a campaign's section ``published``."""
+    return published
+
+
+@pytest.fixture
+def small_campaign(author: Author) -> dict[str, Any]:
+    """A campaign 'small' with two temperatures, two seeds, one Arrhenius fit, and published values."""
+    entries = [published("Ea", 0.29), published("sigma_300K", 7.4e-5), published("D", None, temperature=800.0)]
+    author.campaign("small", [*entries, published("Ea", 9.9, structure="other")])
+    sources = [
+        author.diffusion(temperature, seed, D, ["small"])
+        for temperature, D in ((600.0, 1e-5), (800.0, 4e-5))
+        for seed in (1, 2)
+    ]
+    return {"diffusion": sources, "arrhenius": author.arrhenius(sources, ["small"])}
