@@ -103,7 +103,7 @@ def format_measured(value: float, std: float | None, style: Style = "text") -> s
     """
     if std is None or std == 0 or not (math.isfinite(value) and math.isfinite(std)):
         return format_number(value, 3, style)
-    from uncertainties import ufloat  # type: ignore[import-untyped]
+    from uncertainties import ufloat
 
     largest = max(abs(value), std)
     notation = "" if 1e-2 <= largest < 1e6 else "e"

@@ -152,6 +152,7 @@ def _load_run(place: Workplace, run_id: str) -> _LoadedRun:
         "temperature_K": float(settings["temperature_K"]),
         "seed": settings["seed"],
         "ensemble": settings["ensemble"],
+        "pressure_bar": settings["pressure_bar"],
         "volume_A3": float(answer["mean_volume_A3"]),
         "length_ps": float(answer["frame_interval_ps"] * (answer["n_frames"] - 1)),
     }

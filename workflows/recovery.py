@@ -85,8 +85,8 @@ def last_sign_of_life(launch: dict[str, Any]) -> datetime | None:
 def recover(database: Database, pad: LaunchPad) -> Recovery:
     """Put the launchpad in order and make ready what can run again.
 
-    - A Firework that looks RUNNING or RESERVED but whose worker is gone (on this host: its process; elsewhere: no sign of
-      life for five minutes) is made ready again.
+    - A Firework that looks RUNNING or RESERVED but whose worker is gone (on this host: its process; elsewhere: no
+      sign of life for five minutes) is made ready again.
     - A Firework that failed because it was stopped from outside, or lost the server, is made ready again.
     - A launch that completed while its Firework still says RUNNING (the server died between two writes) is completed.
     - A lock that a dead process left on a workflow is taken away.

@@ -76,7 +76,8 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
     known = sum(row.state == "known" for row in planned.rows)
     estimates = [row.core_seconds for row in planned.rows if row.state != "known"]
     priced = [cost for cost in estimates if cost is not None]
-    text = f"{known} known, {len(planned.rows) - known - len(planned.to_do)} waiting or running, {len(planned.to_do)} to do"
+    waiting = len(planned.rows) - known - len(planned.to_do)
+    text = f"{known} known, {waiting} waiting or running, {len(planned.to_do)} to do"
     if priced:
         text += f"; about {duration(sum(priced))} of core time"
     if len(priced) < len(estimates):

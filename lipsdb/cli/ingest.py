@@ -72,7 +72,8 @@ def _print_summary(summary: IngestSummary) -> None:
         out.print(table)
     taken = len(summary.folders) - len(summary.refused)
     out.print(
-        f"{taken} folders taken: {summary.n_new} new labels, {summary.n_known} known before; {len(summary.refused)} refused"
+        f"{taken} folders taken: {summary.n_new} new labels, {summary.n_known} known before; "
+        f"{len(summary.refused)} refused"
     )
     for folder in summary.refused:
         err.print(f"[red]refused[/red] {folder.folder}: {folder.refused}")

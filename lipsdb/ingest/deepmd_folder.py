@@ -117,7 +117,7 @@ def read_folder(folder: Path) -> Frames:
             raise BadInputError(f"the arrays of {set_.name} have different numbers of frames ({counts})")
         for name, array in arrays.items():
             columns[name].append(array)
-    joined = {name: np.concatenate(parts) for name, parts in columns.items() if parts}
+    joined = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in columns.items() if parts}
     return Frames(
         numbers=np.array([atomic_numbers[symbol] for symbol in symbols], dtype="u1")[types],
         positions=joined["coord"],

@@ -78,4 +78,5 @@ def _time_ps(run: Mapping[str, Any]) -> np.ndarray:
     """Time of each row since the start of production, ps."""
     step = np.asarray(run["answer"]["thermo"]["step"], dtype=float)
     timestep_ps = float(run["asked"]["settings"]["timestep_fs"]) / 1000.0
-    return (step - step[0]) * timestep_ps
+    time: np.ndarray = (step - step[0]) * timestep_ps
+    return time

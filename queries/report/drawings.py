@@ -124,8 +124,8 @@ def run_drawings(contents: Contents) -> Iterator[Drawing]:
         yield drawing(
             f"runs-{number}",
             run_health_figure(runs),
-            "Means over short blocks of production. Energy: potential energy per atom relative to its mean over the run; "
-            "a drift means that the structure still changes.",
+            "Means over short blocks of production. Energy: potential energy per atom relative to its mean over the "
+            "run; a drift means that the structure still changes.",
             title,
         )
 

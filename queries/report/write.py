@@ -216,7 +216,8 @@ def _potentials(contents: Contents, origins: Origins) -> Iterator[_Potential]:
         if overall is not None:
             about += (
                 f" On {overall['n_frames']} held-out labels: "
-                f"energy MAE {overall['energy_mae_meV_per_atom']:.1f} meV/atom, force MAE {overall['force_mae_meV_per_A']:.0f} meV/Å. By system in the table of potentials."
+                f"energy MAE {overall['energy_mae_meV_per_atom']:.1f} meV/atom, "
+                f"force MAE {overall['force_mae_meV_per_A']:.0f} meV/Å. By system in the table of potentials."
             )
         name = f"{document['asked']['engine']} potential"
         yield _Potential(document["_id"], name, about, list(potential_drawings(document, number)))

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 
 from lipsdb.documents.base import ArtifactReference, Document, Input, MadeBy, now
 from lipsdb.documents.campaign import Campaign, CampaignAnswer, CampaignAsked
@@ -128,7 +130,9 @@ def make_arrhenius(diffusion: list[Property]) -> Property:
 
 def make_campaign(database: Database) -> Campaign:
     file = ArtifactReference(**database.artifacts.put(b"name: small\n", "small.yaml"))
-    return Campaign(asked=CampaignAsked(name=CAMPAIGN, specification={"name": CAMPAIGN}), answer=CampaignAnswer(file=file))
+    return Campaign(
+        asked=CampaignAsked(name=CAMPAIGN, specification={"name": CAMPAIGN}), answer=CampaignAnswer(file=file)
+    )
 
 
 def launched(database: Database, ids: list[str], folder: Path) -> dict[str, dict[str, Any]]:
@@ -141,7 +145,9 @@ def launched(database: Database, ids: list[str], folder: Path) -> dict[str, dict
 
     pad = launchpad(database)
     initialise(pad, database)
-    fireworks = [Firework(JobFiretask(job=Job(len, ([],)), store=None), spec={"document": id_}, name=id_[:12]) for id_ in ids]
+    fireworks = [
+        Firework(JobFiretask(job=Job(len, ([],)), store=None), spec={"document": id_}, name=id_[:12]) for id_ in ids
+    ]
     pad.add_wf(Workflow(fireworks, metadata={"campaign": CAMPAIGN}))
     for _ in ids:
         _, launch_id = pad.checkout_fw(FWorker(), str(folder))
@@ -159,7 +165,7 @@ class Graph:
 
     database: Database
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _snapshot: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _snapshot: dict[str, list[Any]] = field(default_factory=dict)
 
     def of_kind(self, kind: str) -> list[str]:
         return sorted(id_ for id_ in self.documents if id_.startswith(f"{kind}-"))
@@ -170,19 +176,27 @@ class Graph:
         return direct.union(*(self.downstream(one) for one in direct))
 
     def downstream_of_artifact(self, sha256: str) -> set[str]:
-        naming = {id_ for id_, stored in self.documents.items() if sha256 in repr((stored["answer"], stored["made_by"]))}
+        naming = {
+            id_ for id_, stored in self.documents.items() if sha256 in repr((stored["answer"], stored["made_by"]))
+        }
         return naming.union(*(self.downstream(one) for one in naming))
+
+    def _raw(self, name: str) -> Any:
+        """A collection whose documents are read as bytes, whatever was done to them."""
+        options = CodecOptions(document_class=RawBSONDocument)
+        return self.database.mongo.get_collection(name, codec_options=options)
 
     def remember(self) -> None:
         names = [name for name in self.database.mongo.list_collection_names() if not name.startswith("system.")]
-        self._snapshot = {name: list(self.database.collection(name).find()) for name in names}
+        self._snapshot = {name: list(self._raw(name).find()) for name in names}
 
     def restore(self) -> None:
-        for name, stored in self._snapshot.items():
-            collection = self.database.collection(name)
-            if list(collection.find()) != stored:
+        for name in self.database.mongo.list_collection_names():
+            collection, stored = self._raw(name), self._snapshot.get(name, [])
+            if [one.raw for one in collection.find()] != [one.raw for one in stored]:
                 collection.delete_many({})
-                collection.insert_many(stored, bypass_document_validation=True) if stored else None
+                if stored:
+                    collection.insert_many(stored, bypass_document_validation=True)
 
 
 def build(database: Database, folder: Path) -> Graph:

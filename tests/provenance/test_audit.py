@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import math
 import random
@@ -195,7 +196,7 @@ def downstream_in(report: AuditReport, document: str) -> set[str]:
 def written(report: AuditReport) -> str:
     from rich.console import Console
 
-    console = Console(width=200, record=True, file=None, quiet=True)
+    console = Console(width=200, record=True, file=io.StringIO())
     console.print(as_table(report))
     return console.export_text()
 
@@ -216,7 +217,6 @@ def test_audit_of_an_untouched_graph_finds_nothing(graph: Any) -> None:
 def test_audit_names_the_damage_and_everything_downstream(
     graph: Any, damage: Callable[[Any, random.Random], Damage], seed: int
 ) -> None:
-    assert audit(graph.database).passed
     named, downstream = damage(graph, random.Random(seed))
     report = audit(graph.database)
     assert named in {finding.document for finding in report.errors}
@@ -291,9 +291,7 @@ def test_external_label_with_another_content_is_an_error(
 def test_remains_of_interrupted_jobs_are_notes(graph: Any) -> None:
     database = graph.database
     lone = database.artifacts.put(b"nobody's", "lone.txt")["sha256"]
-    with database.artifacts.open(lone):
-        pass
-    blob = database.artifacts.blobs.write("left", __import__("io").BytesIO(b"left behind"))
+    blob = database.artifacts.blobs.write("left", io.BytesIO(b"left behind"))
     database.collection("artifacts.chunks").insert_one({"files_id": "killed upload", "n": 0, "data": b"part"})
     report = audit(database)
     assert report.passed

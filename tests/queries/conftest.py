@@ -111,6 +111,18 @@ class Author:
         asked = {"property": "arrhenius", "parameters": {"name": "lithium-arrhenius", "extrapolate_to_K": 300.0}}
         return self.put("property", asked, answer | changes, links, campaigns)
 
+    def coordination(self, campaigns: Sequence[str] = ()) -> dict[str, str]:
+        answer = {
+            "conditions": conditions() | {"temperature_K": 600.0, "seed": 1, "run_id": "run-1"},
+            "centre": "P",
+            "neighbour": "S",
+            "mean": 3.99,
+            "fractions": {"4": 0.99, "3": 0.00999, "10": 0.00001},
+            "mean_by_frame": np.array([4.0]),
+        }
+        parameters = {"name": "sulfur", "centre": "P", "neighbour": "S", "cutoff_A": 2.8}
+        return self.put("property", {"property": "coordination", "parameters": parameters}, answer, (), campaigns)
+
     def labels(self, n: int, system: str, formula: str, n_atoms: int, **changes: Any) -> list[dict[str, str]]:
         settings = {
             "iteration": None,

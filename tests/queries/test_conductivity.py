@@ -48,12 +48,7 @@ def test_diffusion_row_of_a_subdiffusive_run_is_flagged(database: Database, auth
 
 
 def test_coordination_row_of_an_almost_perfect_framework(database: Database, author: Any) -> None:
-    conditions = {"structure": "beta", "formula": "Li3PS4", "potential_id": "potential-1", "ensemble": "nvt"}
-    conditions |= {"temperature_K": 600.0, "seed": 1, "run_id": "run-1"}
-    answer = {"conditions": conditions, "centre": "P", "neighbour": "S", "mean": 3.99}
-    answer |= {"fractions": {"4": 0.99, "3": 0.00999, "10": 0.00001}, "mean_by_frame": [4.0]}
-    parameters = {"name": "c", "centre": "P", "neighbour": "S", "cutoff_A": 2.8}
-    author.put("property", {"property": "coordination", "parameters": parameters}, answer)
+    author.coordination()
     (row,) = coordination.rows(database)
     assert row.fractions == ((3, 0.00999), (4, 0.99), (10, 0.00001))
     headers = [column.header for column in coordination.table([row]).columns]

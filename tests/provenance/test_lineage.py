@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import html.parser
+import io
+import json
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
+
+from lipsdb.provenance.lineage import as_dot, as_html, as_json, as_tree, lineage
+from lipsdb.store.database import Database
+
+
+def written(found: Any) -> str:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    Console(width=200, file=stream).print(as_tree(found))
+    return stream.getvalue()
+
+
+def arrhenius(graph: Any) -> str:
+    return next(id_ for id_ in graph.of_kind("property") if graph.documents[id_]["asked"]["property"] == "arrhenius")
+
+
+def test_upstream_of_the_arrhenius_property_is_everything_but_the_campaign(graph: Any) -> None:
+    found = lineage(graph.database, arrhenius(graph))
+    assert set(found.nodes) == {id_ for id_ in graph.documents if not id_.startswith("campaign-")}
+    assert {node.state for node in found.nodes.values()} == {"present"}
+    recorded = {(link["id"], id_) for id_, stored in graph.documents.items() for link in stored["inputs"]}
+    assert {(edge.source, edge.target) for edge in found.edges} == recorded
+    assert len(found.edges) == len(recorded)
+
+
+@pytest.mark.parametrize("kind", ["label", "structure", "potential", "run", "property", "campaign"])
+def test_downstream_agrees_with_plain_recursion(graph: Any, kind: str) -> None:
+    id_ = graph.of_kind(kind)[0]
+    found = lineage(graph.database, id_, "down")
+    assert set(found.nodes) == {id_} | graph.downstream(id_)
+
+
+def test_depth_one_stops_at_the_inputs(graph: Any) -> None:
+    run = graph.of_kind("run")[0]
+    found = lineage(graph.database, run, depth=1)
+    assert {node.kind for node in found.nodes.values()} == {"run", "structure", "potential"}
+    below = lineage(graph.database, graph.of_kind("structure")[0], "down", depth=1)
+    assert {node.kind for node in below.nodes.values()} == {"structure", "run"}
+
+
+def test_summaries_name_conditions_and_results(graph: Any) -> None:
+    text = written(lineage(graph.database, arrhenius(graph)))
+    assert "property: arrhenius Li Ea=0.250 ± 0.020 eV, σ(300 K)=1.0e-04 S/cm, extrapolated" in text
+    assert "property: diffusion Li 600 K D=1.25e-05 ± 1.0e-06 cm²/s" in text
+    assert "run: NVT 600 K, 8 atoms, 1 ps, seed 2" in text
+    assert "potential: deepmd, 12 labels, F MAE 150 meV/Å" in text
+    assert "structure: beta-Li3PS4, Li3PS4, 8 atoms (crystal)" in text
+    assert text.count("12 labels: 6 beta-Li3PS4, 6 gamma-Li3PS4") == 1  # under two runs, unfolded once
+    assert "(unfolded above)" in text
+
+
+def test_missing_and_changed_labels_are_marked(graph: Any) -> None:
+    gone, altered = graph.of_kind("label")[:2]
+    graph.database.collection("labels").delete_one({"_id": gone})
+    graph.database.collection("labels").update_one({"_id": altered}, {"$set": {"content": "0" * 64}})
+    found = lineage(graph.database, graph.of_kind("dataset")[0])
+    assert (found.nodes[gone].state, found.nodes[altered].state) == ("missing", "changed")
+    text = written(found)
+    assert "1 missing, 1 changed" in text
+    assert f"label: missing (MISSING)  {gone}" in text
+    assert f"<strong>label: missing (MISSING)</strong> <code>{gone}</code>" in as_html(found)
+
+
+def test_deleted_label_still_has_its_downstream(graph: Any) -> None:
+    gone = graph.of_kind("label")[0]
+    graph.database.collection("labels").delete_one({"_id": gone})
+    found = lineage(graph.database, gone, "down")
+    assert found.nodes[gone].state == "missing"
+    assert set(found.nodes) - {gone} == graph.downstream(gone)
+
+
+def test_labels_of_an_adopted_dataset_are_external(database: Any, labels: Any, dataset_of: Any, record: Any) -> None:
+    dataset = dataset_of(labels(12)).sealed(record("work"))
+    database.note_external(dataset["inputs"])
+    database.insert(dataset)
+    found = lineage(database, dataset["_id"])
+    assert [node.state for node in found.nodes.values()].count("external") == 12
+    assert "12 labels: 12 not in this database" in written(found)
+
+
+def test_json_is_complete_and_dot_counts_labels(graph: Any) -> None:
+    found = lineage(graph.database, arrhenius(graph))
+    plain = json.loads(json.dumps(as_json(found)))
+    assert {node["id"] for node in plain["nodes"]} == set(found.nodes)
+    assert len(plain["edges"]) == len(found.edges)
+    text, dataset = as_dot(found), graph.of_kind("dataset")[0]
+    assert text.startswith("digraph lineage {")
+    assert f'"labels of {dataset}" -> "{dataset}" [label="label"];' in text
+    assert "label-" not in text
+    assert text.count(" -> ") == 1 + 1 + 2 * 2 + 2 + 2
+
+
+def test_html_is_balanced_and_escaped(graph: Any) -> None:
+    id_ = graph.of_kind("structure")[0]
+    name = {"answer.name": "<script>alert(1)</script>"}
+    graph.database.collection("structures").update_one({"_id": id_}, {"$set": name})
+    text = as_html(lineage(graph.database, arrhenius(graph)))
+    opened: list[str] = []
+
+    class Balance(html.parser.HTMLParser):
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            opened.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert opened.pop() == tag
+
+    Balance().feed(text)
+    assert opened == []
+    assert "<script" not in text
+    assert text.startswith('<details class="lineage"><summary>property: arrhenius')
+
+
+class Counting(CommandListener):
+    """Counts round trips to the server."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    def started(self, event: Any) -> None:
+        self.commands.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+
+def test_lineage_of_3000_labels_takes_one_round_trip_a_level_and_collection(
+    database: Any, labels: Any, dataset_of: Any, record: Any
+) -> None:
+    some = labels(3000)
+    made = record("ingest")
+    stored = [label.sealed(made) for label in some]
+    database.insert_many(stored)
+    dataset = dataset_of(some).sealed(made)
+    database.insert(dataset)
+    listener = Counting()
+    client: Any = MongoClient(database.uri, tz_aware=True, event_listeners=[listener])
+    with client:
+        counted = Database(client, database.uri, database.settings)
+        assert len(lineage(counted, dataset["_id"]).nodes) == 3001
+        trips = [name for name in listener.commands if name in {"find", "getMore", "aggregate"}]
+        assert len(trips) <= 5  # dataset, labels in two answers of the cursor, externals
+        listener.commands.clear()
+        assert len(lineage(counted, stored[0]["_id"], "down").nodes) == 2
+        trips = [name for name in listener.commands if name in {"find", "getMore", "aggregate"}]
+        assert len(trips) <= 2 * 7 + 2  # two levels, seven collections

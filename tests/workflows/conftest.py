@@ -1,0 +1,39 @@
+"""A campaign small enough to run for real in a test: 32 atoms, three temperatures, two picoseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+QUICKSTART = Path(__file__).parents[2] / "campaigns" / "quickstart.yaml"
+
+
+@pytest.fixture
+def small_campaign(tmp_path: Path) -> Callable[..., Path]:
+    """Write the quickstart, cut down, under another name; keyword arguments replace entries of its MD."""
+
+    def write(name: str = "small", **md: object) -> Path:
+        yaml = YAML()
+        content = yaml.load(QUICKSTART.read_text())
+        content["name"] = name
+        content["structures"]["beta-Li3PS4"]["supercell"] = [1, 1, 1]
+        adopted = content["potentials"]["deepmd-small"]["adopt"]
+        content["potentials"]["deepmd-small"]["adopt"] = str(QUICKSTART.parent / adopted)
+        content["md"]["hot"] |= {
+            "temperatures_K": [800, 1000, 1200],
+            "seeds": [1],
+            "equilibration_ps": 0.2,
+            "production_ps": 2,
+            "dump_interval_fs": 20,
+            "thermo_interval_fs": 20,
+            "checkpoint_ps": 0.2,
+        } | md
+        path = tmp_path / f"{name}.yaml"
+        with path.open("w") as stream:
+            yaml.dump(content, stream)
+        return path
+
+    return write
