@@ -1,7 +1,7 @@
 """How quickly labels go in, beside bare ``insert_many`` of the very same documents.
 
-    python benchmarks/ingest.py                  # a made-up set of the published one's shape (16,307 labels, 19 folders)
-    python benchmarks/ingest.py FOLDER           # a set of DeePMD npy folders
+    python benchmarks/ingest.py             # a made-up set of the published one's shape (16,307 labels, 19 folders)
+    python benchmarks/ingest.py FOLDER      # a set of DeePMD npy folders
     python benchmarks/ingest.py --repeat 5
 
 Each round fills an empty database three ways, in turn, so that other load on the machine falls on all alike:
@@ -11,9 +11,9 @@ Each round fills an empty database three ways, in turn, so that other load on th
   indexes and validator;
 - ``insert_many, plain``: the same into a collection with nothing but ``_id``.
 
-``ingest again`` is a second ingest of the same folders. The table has the median of the rounds; the ratio is the rate over that
-of ``insert_many, plain``. The server is the one of ``LIPSDB_MONGO_URI``, or one started for the benchmark in a temporary
-folder; the database is the benchmark's own and is dropped at the end.
+``ingest again`` is a second ingest of the same folders. The table has the median of the rounds; the ratio is the rate
+over that of ``insert_many, plain``. The server is the one of ``LIPSDB_MONGO_URI``, or one started for the benchmark in
+a temporary folder; the database is the benchmark's own and is dropped at the end.
 """
 
 from __future__ import annotations
@@ -56,10 +56,9 @@ def write_made_up_set(root: Path) -> None:
             "coord": (lattice + rng.uniform(-0.5, 0.5, (n_frames, n_atoms, 3))).round(8),
             "box": np.broadcast_to(2.7 * sites * np.eye(3), (n_frames, 3, 3)),
             "energy": rng.normal(-200.0 * n_atoms, 1.0, n_frames),
-            "force": rng.normal(0, 2, (n_frames, n_atoms, 3)).round(8) * 51.422067,
+            "force": rng.normal(0, 2, (n_frames, n_atoms, 3)).round(8),
             "virial": rng.normal(0, 5, (n_frames, 3, 3)),
         }
-        arrays["force"] /= 51.422067
         for name, array in arrays.items():
             np.save(folder / "set.000" / f"{name}.npy", array.reshape(n_frames, -1) if array.ndim > 1 else array)
         (folder / "type.raw").write_text(" ".join(str(atom % 3) for atom in range(n_atoms)))

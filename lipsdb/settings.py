@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ class Settings(BaseSettings):
     mongo_uri: str | None = Field(
         None, description="MongoDB connection string; without it an embedded server is started in the project's folder."
     )
-    database: str = Field("lipsdb", description="Name of the MongoDB database that holds everything.", min_length=1)
+    database: str = Field("lipsdb", description="Name of the MongoDB database that holds everything.")
     artifacts: str = Field(
         "gridfs", description="Where blobs are kept: 'gridfs', 'file:///folder' or 's3://bucket/prefix'."
     )
@@ -34,13 +35,20 @@ class Settings(BaseSettings):
         None, description="Folder for running jobs, shared by the workers of one machine; by default in `home`."
     )
 
+    @field_validator("database")
+    @classmethod
+    def _allowed_database_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w-]{1,63}", value, re.ASCII):
+            raise ValueError("not a database name; use 1 to 63 letters, digits, '-' and '_'")
+        return value
+
     @field_validator("artifacts")
     @classmethod
     def _known_artifact_store(cls, value: str) -> str:
-        if value != "gridfs" and urlsplit(value).scheme not in {"file", "s3"}:
-            raise ValueError(
-                f"{value!r} is not an artifact store; use 'gridfs', 'file:///folder' or 's3://bucket/prefix'"
-            )
+        parts = urlsplit(value)
+        in_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+        if value != "gridfs" and not in_folder and not (parts.scheme == "s3" and parts.netloc):
+            raise ValueError("not an artifact store; use 'gridfs', 'file:///folder' or 's3://bucket/prefix'")
         return value
 
     @property

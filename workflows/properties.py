@@ -197,6 +197,7 @@ def measure_diffusion(place: Workplace, asked: PropertyAsked, inputs: list[Input
         "number_density_A3": density,
         "fit_start_ps": result.fit_start_ps,
         "fit_stop_ps": result.fit_stop_ps,
+        "intercept_A2": result.intercept,
         "window_found": result.window_found,
         "loglog_slope": result.loglog_slope,
         "fickian": result.fickian,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from lipsdb.cli.options import CampaignOption, JsonOption
-from lipsdb.cli.terminal import err, out, print_json
+from lipsdb.cli.terminal import out, print_json, progress_bar
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -15,13 +15,10 @@ def add_commands(app: typer.Typer) -> None:
 
 def audit(campaign: CampaignOption = None, json_: JsonOption = False) -> None:
     """Recompute every hash, follow every input, check every launch. Exit code 1 if anything is off."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from lipsdb.provenance import audit as audits
     from lipsdb.store.database import connect
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("audit", total=None)
         found = audits.audit(
             connect(),

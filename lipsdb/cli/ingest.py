@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipsdb.cli.options import CampaignOption
-from lipsdb.cli.terminal import err, next_step, out
+from lipsdb.cli.terminal import err, next_step, out, progress_bar
 
 if TYPE_CHECKING:
     from lipsdb.ingest.deepmd import FolderOutcome, IngestSummary
@@ -34,13 +34,10 @@ def deepmd(
     ] = 50.0,
 ) -> None:
     """Read DeePMD-kit npy folders (eV, Å, virial in eV) into labels. Exit code 1 if a folder is refused."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from lipsdb.ingest.deepmd import ingest_deepmd
     from lipsdb.store.database import connect
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("labels", total=None)
 
         def show(outcome: FolderOutcome, done: int, total: int) -> None:

@@ -77,29 +77,24 @@ def _system_of_path(below: Sequence[str], root: str) -> str | None:
     substances = [part for part in below[:-1] if _SUBSTANCE.fullmatch(part)]
     if named or substances:
         return (named or substances)[-1]
-    if all(_TEMPERATURE.fullmatch(part) or _COMPOSITION.fullmatch(part) for part in below):
-        # the root is the system's own folder
-        if not _says_nothing(root) or (below and _SUBSTANCE.fullmatch(root)):
-            return root
-    return None
+    is_system = all(_TEMPERATURE.fullmatch(part) or _COMPOSITION.fullmatch(part) for part in below)
+    tells = not _says_nothing(root) or (below and _SUBSTANCE.fullmatch(root))
+    return root if is_system and tells else None
 
 
 def origin_of(folder: Path, root: Path, source: str, composition: str) -> tuple[str, LabelOrigin]:
     """Read system, iteration and temperature off the names of the folders.
 
     DP-GEN's layout ``iter.000000/02.fp/data.000`` gives the iteration; the composition then tells the system. Otherwise
-    the system is the nearest folder whose name is no temperature (``3000K``), no composition (``Li24P8S32``), no number
-    and none of the usual names (``data.000``, ``init_data``, ``train`` …); then the nearest formula above the data's own
-    folder (``Li2P2S6/3000K/Li16P16S48``); then the composition.
+    the system is the nearest folder whose name is no temperature (``3000K``), no composition (``Li24P8S32``), no
+    number and none of the usual names (``data.000``, ``init_data``, ``train`` …); then the nearest formula above the
+    data's own folder (``Li2P2S6/3000K/Li16P16S48``); then the composition.
     """
     root = root.absolute()
     below = folder.absolute().relative_to(root).parts
     parts = (root.name, *below)
     iterations = [int(match[1]) + 1 for part in parts if (match := re.fullmatch(r"iter\.(\d+)", part))]
-    if iterations:
-        system = system_of_formula(composition)
-    else:
-        system = _system_of_path(below, root.name)
+    system = system_of_formula(composition) if iterations else _system_of_path(below, root.name)
     return system or composition, LabelOrigin(
         source=source,
         folder="/".join(below) or root.name,

@@ -174,7 +174,9 @@ def _encode_mapping(value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
         raw = _DECOMPRESSOR.decompress(value["zstd"])
         return dict(value), _array_stands_for(value["dtype"], list(value["shape"]), raw)
     if "$date" in value or "$array" in value:  # it would have the hash of a date or an array
-        raise BadInputError("a mapping with the key '$date' or '$array' cannot be stored; these keys stand for dates and arrays")
+        raise BadInputError(
+            "a mapping with the key '$date' or '$array' cannot be stored; these keys stand for dates and arrays"
+        )
     stored, canonical = {}, {}
     for key, item in value.items():
         stored[key], canonical[key] = encode(item)

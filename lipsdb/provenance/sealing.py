@@ -26,6 +26,7 @@ from lipsdb.provenance.kinds import COLLECTIONS
 SCHEMA_VERSION = 1
 _ID_DIGITS = 24
 
+
 def reference(document: Mapping[str, Any]) -> dict[str, str]:
     """Give the small reference to a stored document: collection, id and content hash."""
     return {

@@ -1,7 +1,7 @@
 """Artifacts: content-addressed, compressed blobs (trajectories, model files, inputs, logs).
 
-An artifact's name is the SHA-256 of its uncompressed bytes. Its document in ``artifacts`` says where the blob lies; it is
-written after the blob, so that a crash between leaves only an orphan blob, which the audit finds.
+An artifact's name is the SHA-256 of its uncompressed bytes. Its document in ``artifacts`` says where the blob lies; it
+is written after the blob, so that a crash between leaves only an orphan blob, which the audit finds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import zstandard
@@ -53,23 +53,34 @@ class GridFSBlobs:
         self._bucket = GridFSBucket(database, BUCKET, chunk_size_bytes=_CHUNK - 1024)
 
     def write(self, key: str, source: IO[bytes]) -> Any:
+        """Store a stream; return the key under which it is found again."""
         return self._bucket.upload_from_stream(key, source)
 
     def open(self, key: Any) -> IO[bytes]:
+        """Open a stored blob; KeyError if it is not there."""
         try:
-            return self._bucket.open_download_stream(key)  # type: ignore[return-value]
+            return self._bucket.open_download_stream(key)
         except NoFile as error:
             raise KeyError(key) from error
 
     def delete(self, key: Any) -> None:
+        """Remove a blob; nothing happens if it is not there."""
         with contextlib.suppress(NoFile):
             self._bucket.delete(key)
 
     def keys(self) -> Iterator[Any]:
+        """All keys of finished and unfinished blobs."""
         # chunks, too: an upload that was killed leaves chunks without a file document
         yield from self._database[f"{BUCKET}.files"].distinct("_id")
-        known = {"$lookup": {"from": f"{BUCKET}.files", "localField": "_id", "foreignField": "_id", "as": "file"}}
-        pipeline = [{"$group": {"_id": "$files_id"}}, known, {"$match": {"file": []}}, {"$project": {"_id": 1}}]
+        known: dict[str, Any] = {
+            "$lookup": {"from": f"{BUCKET}.files", "localField": "_id", "foreignField": "_id", "as": "file"}
+        }
+        pipeline: list[dict[str, Any]] = [
+            {"$group": {"_id": "$files_id"}},
+            known,
+            {"$match": {"file": []}},
+            {"$project": {"_id": 1}},
+        ]
         yield from (chunk["_id"] for chunk in self._database[f"{BUCKET}.chunks"].aggregate(pipeline))
 
 
@@ -81,31 +92,42 @@ class FolderBlobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / key
+
     def write(self, key: str, source: IO[bytes]) -> Any:
+        """Store a stream; return the key under which it is found again."""
         import os
         import shutil
         import tempfile
 
-        path = self._folder / key[:2] / key
+        path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{key}.")
-        with os.fdopen(descriptor, "wb") as target:
-            shutil.copyfileobj(source, target, _CHUNK)
-            target.flush()
-            os.fsync(target.fileno())
-        Path(temporary).replace(path)
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                shutil.copyfileobj(source, target, _CHUNK)
+                target.flush()
+                os.fsync(target.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
         return key
 
     def open(self, key: Any) -> IO[bytes]:
+        """Open a stored blob; KeyError if it is not there."""
         try:
-            return (self._folder / key[:2] / key).open("rb")
+            return self._path(key).open("rb")
         except FileNotFoundError as error:
             raise KeyError(key) from error
 
     def delete(self, key: Any) -> None:
-        (self._folder / key[:2] / key).unlink(missing_ok=True)
+        """Remove a blob; nothing happens if it is not there."""
+        self._path(key).unlink(missing_ok=True)
 
     def keys(self) -> Iterator[Any]:
+        """All keys of finished and unfinished blobs."""
         yield from (path.name for path in self._folder.glob("*/*"))
 
 
@@ -121,21 +143,27 @@ class S3Blobs:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def write(self, key: str, source: IO[bytes]) -> Any:
+        """Store a stream; return the key under which it is found again."""
         self._bucket.upload_fileobj(source, self._prefix + key)
         return key
 
     def open(self, key: Any) -> IO[bytes]:
-        from botocore.exceptions import ClientError
+        """Open a stored blob; KeyError if it is not there."""
+        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
         try:
-            return self._bucket.Object(self._prefix + key).get()["Body"]  # type: ignore[no-any-return]
+            return self._bucket.Object(self._prefix + key).get()["Body"]
         except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in {"NoSuchKey", "404"}:
+                raise
             raise KeyError(key) from error
 
     def delete(self, key: Any) -> None:
+        """Remove a blob; nothing happens if it is not there."""
         self._bucket.Object(self._prefix + key).delete()
 
     def keys(self) -> Iterator[Any]:
+        """All keys of finished and unfinished blobs."""
         yield from (entry.key.removeprefix(self._prefix) for entry in self._bucket.objects.filter(Prefix=self._prefix))
 
 
@@ -202,8 +230,13 @@ class Artifacts:
         reference = {"sha256": reader.digest, "size": reader.size, "name": name}
         if self._collection.find_one({"_id": reader.digest}, {"_id": 1}) is not None:
             return reference
-        with open_source() as stream, zstandard.ZstdCompressor(level=3).stream_reader(stream) as compressed:
+        with open_source() as stream:
+            again = _HashingReader(stream)
+            compressed = zstandard.ZstdCompressor(level=3).stream_reader(cast(IO[bytes], again))
             key = self.blobs.write(reader.digest, compressed)
+        if again.digest != reader.digest:
+            self.blobs.delete(key)
+            raise BadInputError(f"{source!s:.200} changed while it was stored; store it again when it is complete")
         entry = {"_id": reader.digest, "kind": "artifact", "name": name, "size": reader.size}
         try:
             self._collection.insert_one({**entry, "place": self.blobs.place, "key": key, "compression": "zstd"})
@@ -223,6 +256,11 @@ class Artifacts:
         entry = self._collection.find_one({"_id": sha256})
         if entry is None:
             raise NotFoundError(f"no artifact {sha256} in this database; `lipsdb audit` tells what is missing")
+        if entry["place"] != self.blobs.place:
+            raise NotFoundError(
+                f"artifact {sha256} ({entry['name']}) lies in the store {entry['place']!r}, not {self.blobs.place!r}; "
+                "set LIPSDB_ARTIFACTS to where it was stored"
+            )
         try:
             blob = self.blobs.open(entry["key"])
         except KeyError as error:

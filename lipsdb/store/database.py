@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from pymongo import MongoClient, ReturnDocument, WriteConcern
 from pymongo.collection import Collection
@@ -20,6 +21,7 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WriteError,
 )
 
 from lipsdb.errors import BadInputError, NotFoundError, ServerError
@@ -121,7 +123,8 @@ class Database:
 
     def existing(self, kind: str, ids: Iterable[str]) -> set[str]:
         """Those of many ids of one kind that exist; answered from the index, without the documents."""
-        wanted, found = list(ids), set()
+        wanted = list(ids)
+        found: set[str] = set()
         for start in range(0, len(wanted), 10 * _BATCH):
             criteria = {"_id": {"$in": wanted[start : start + 10 * _BATCH]}}
             found.update(entry["_id"] for entry in self.collection(COLLECTIONS[kind]).find(criteria, {"_id": 1}))
@@ -143,12 +146,16 @@ class Database:
         collection = self.collection(COLLECTIONS[document["kind"]])
         try:
             collection.insert_one(dict(document))
+            self._no_longer_external([document["_id"]])
         except DuplicateKeyError:
             self.join_campaigns([document["_id"]], document["campaigns"])
             stored = collection.find_one({"_id": document["_id"]}, {"kind": 1, "content": 1})
             if stored is None:
                 raise
             return reference(stored)
+        except WriteError as error:
+            reason = (error.details or {}).get("errmsg", error)
+            raise ServerError(f"MongoDB refused {document['_id']}: {reason}") from error
         return reference(document)
 
     def insert_many(self, documents: Sequence[Mapping[str, Any]]) -> int:
@@ -220,7 +227,7 @@ class Database:
             options = {"validator": definition["validator"], "validationLevel": "strict", "validationAction": "error"}
             if name not in existing:
                 try:
-                    self.mongo.create_collection(name, **options)
+                    self.mongo.create_collection(name, check_exists=False, **options)
                 except PyMongoError as error:
                     if getattr(error, "code", None) != 48:  # NamespaceExists: another process was quicker
                         raise
@@ -241,11 +248,11 @@ class Database:
         found = marker.find_one_and_update(
             {"_id": "identifier"}, fresh, upsert=True, return_document=ReturnDocument.AFTER
         )
-        return str(found["value"])
+        return str((found or {})["value"])
 
     @cached_property
     def quick(self) -> MongoDatabase[dict[str, Any]]:
-        """The same database for messages that may get lost: no waiting for the server, no acknowledgement from its disk."""
+        """The same database for messages that may get lost: the server does not wait for its disk."""
         return self.mongo.with_options(write_concern=WriteConcern(w=1, j=False))
 
 
@@ -293,12 +300,15 @@ def _schema() -> dict[str, Any]:
 
 
 def redacted(uri: str) -> str:
-    """A connection string without its password, to be shown or stored."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{parts.username}:***@{host}").geturl()
+    """A connection string without its passwords, to be shown or stored.
+
+    Examples
+    --------
+    >>> redacted("mongodb://ann:p/s@w@host:27017/?tls=true&tlsCertificateKeyFilePassword=x")
+    'mongodb://ann:***@host:27017/?tls=true&tlsCertificateKeyFilePassword=***'
+    """
+    without = re.sub(r"(://[^:/@]*:).*@", r"\1***@", uri)
+    return re.sub(r"(?i)(password=)[^&]*", r"\1***", without)
 
 
 def server_uri(settings: Settings | None = None) -> str:
@@ -329,22 +339,28 @@ def connect(settings: Settings | None = None, *, patience_s: float = _SELECTION_
     """
     settings = settings or read_settings()
     uri = server_uri(settings)
-    try:
-        client: MongoClient[dict[str, Any]] = MongoClient(
-            uri, tz_aware=True, serverSelectionTimeoutMS=int(1000 * patience_s), connectTimeoutMS=4000
-        )
-        database = Database(client, uri, settings)
-        database.prepare()
-    except (InvalidURI, ConfigurationError, ValueError) as error:
-        raise BadInputError(
-            f"{redacted(uri)} is not a MongoDB address: {error}; set LIPSDB_MONGO_URI as mongodb://host:27017"
-        ) from error
-    except (ServerSelectionTimeoutError, AutoReconnect) as error:
-        raise ServerError(
-            f"no MongoDB server answers at {redacted(uri)}; start that server, or unset LIPSDB_MONGO_URI and run `lipsdb db start`"
-        ) from error
-    except OperationFailure as error:
-        raise ServerError(
-            f"MongoDB at {redacted(uri)} refuses: {error.details.get('errmsg') if error.details else error}"
-        ) from error
+    shown = redacted(uri)
+    with ExitStack() as undo:
+        try:
+            client: MongoClient[dict[str, Any]] = MongoClient(
+                uri, tz_aware=True, serverSelectionTimeoutMS=int(1000 * patience_s), connectTimeoutMS=4000
+            )
+            undo.callback(client.close)
+            database = Database(client, uri, settings)
+            database.prepare()
+        except (InvalidURI, ConfigurationError, ValueError) as error:
+            # the driver's own words may quote the password
+            reason = str(error) if shown == uri else "write special characters in user and password as %XX"
+            raise BadInputError(
+                f"{shown} is not a MongoDB address: {reason}; set LIPSDB_MONGO_URI as mongodb://host:27017"
+            ) from error
+        except (ServerSelectionTimeoutError, AutoReconnect) as error:
+            raise ServerError(
+                f"no MongoDB server answers at {shown}; start that server, "
+                "or unset LIPSDB_MONGO_URI and run `lipsdb db start`"
+            ) from error
+        except OperationFailure as error:
+            reason = str(error.details.get("errmsg") if error.details else error)
+            raise ServerError(f"MongoDB at {shown} refuses: {reason}; check user, password and rights") from error
+        undo.pop_all()
     return database

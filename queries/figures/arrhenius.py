@@ -206,7 +206,11 @@ def _draw_published(
 def _dress_axes(figure: go.Figure, low: float, high: float) -> None:
     """Axis 1000/T below, T above; both zoom together."""
     margin = 0.04 * (high - low)
-    ticks = [t for t in _TEMPERATURE_TICKS if low - margin <= 1000.0 / t <= high + margin]
+    ticks: list[int] = []
+    for t in sorted(_TEMPERATURE_TICKS, reverse=True):  # none nearer than a label is wide on a phone
+        far = not ticks or 1000.0 / t - 1000.0 / ticks[-1] > 0.11 * (high - low)
+        if low - margin <= 1000.0 / t <= high + margin and far:
+            ticks.append(t)
     figure.add_scatter(x=[low], y=[None], xaxis="x2", showlegend=False, hoverinfo="skip")
     dress(
         figure,
@@ -220,6 +224,7 @@ def _dress_axes(figure: go.Figure, low: float, high: float) -> None:
             "tickvals": [1000.0 / t for t in ticks],
             "ticktext": [str(t) for t in ticks],
             "showgrid": False,
+            "tickangle": 0,
             "ticks": "outside",
             "tickcolor": GREY,
         },

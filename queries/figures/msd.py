@@ -27,14 +27,11 @@ def line_in_window(answer: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     lag_ps, msd_A2 : arrays
-        c is what brings the line with the stored D through the weighted mean of the window's points.
+        c is the intercept of the fit.
     """
-    msd = answer["msd"]
-    lag, values, std = (np.asarray(msd[key], dtype=float) for key in ("lag_ps", "msd_A2", "msd_std_A2"))
+    lag = np.asarray(answer["msd"]["lag_ps"], dtype=float)
     used = (lag >= answer["fit_start_ps"] * (1 - 1e-9)) & (lag <= answer["fit_stop_ps"] * (1 + 1e-9))
-    slope = 6.0 * answer["D_cm2_s"] * A2_PER_PS
-    constant = np.average((values - slope * lag)[used], weights=1.0 / np.maximum(std[used], 1e-12) ** 2)
-    return lag[used], slope * lag[used] + constant
+    return lag[used], 6.0 * answer["D_cm2_s"] * A2_PER_PS * lag[used] + answer["intercept_A2"]
 
 
 def msd_figure(diffusions: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -70,7 +67,7 @@ def msd_figure(diffusions: Sequence[Mapping[str, Any]]) -> go.Figure:
 def _draw_run(figure: go.Figure, document: Mapping[str, Any], colour: str, dash: str, *, first: bool) -> None:
     answer = document["answer"]
     conditions, msd = answer["conditions"], answer["msd"]
-    lag, values, std = (np.asarray(msd[key], dtype=float) for key in ("lag_ps", "msd_A2", "msd_std_A2"))
+    lag = np.asarray(answer["msd"]["lag_ps"], dtype=float)
     shown = (lag > 0) & (values > 0)
     lag, values, std = lag[shown], values[shown], std[shown]
     group = {"legendgroup": f"{conditions['temperature_K']:g}", "showlegend": False}

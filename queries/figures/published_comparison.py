@@ -84,7 +84,7 @@ def comparison_figure(fits: Sequence[Mapping[str, Any]], published: Sequence[Pub
     figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], type="category", linecolor=GREY)
     figure.update_yaxes(showticklabels=False, ticks="", col=2)
     figure.update_xaxes(title_text="Ea (eV)", rangemode="tozero", row=1, col=1)
-    figure.update_xaxes(title_text="σ(300 K) (S/cm)", **DECADES, row=1, col=2)
+    figure.update_xaxes(title_text="σ(300 K) (S/cm)", **{**DECADES, "dtick": None}, nticks=3, tickangle=0, row=1, col=2)
     return figure
 
 

@@ -71,6 +71,7 @@ class Author:
             "sigma_std_S_cm": 1e3 * D,
             "fit_start_ps": 1.0,
             "fit_stop_ps": 10.0,
+            "intercept_A2": 0.2,
             "loglog_slope": 0.98,
             "fickian": True,
             "window_found": True,

@@ -40,6 +40,7 @@ EA_EV, D0_CM2_S, DENSITY_A3 = 0.3, 1.0e-3, 0.02
 N_ENERGIES, N_FORCES = 20, 600
 HOSTILE = "<script>document.title='taken over'</script><img src=x onerror=alert(1)> \"quoted\" & 50 %{x}"
 DOI = "10.1000/example"
+FIGURES = ("comparison", "arrhenius", "msd", "parity-energy", "parity-force", "learning", "coordination", "runs")
 
 
 class Stored:
@@ -202,6 +203,7 @@ class Stored:
             "fit_start_ps": float(lag[10]),
             "fit_stop_ps": 10.0,
             "window_found": True,
+            "intercept_A2": 0.2,
             "loglog_slope": 0.97,
             "fickian": True,
             "method": "kinisi",
@@ -323,8 +325,7 @@ def test_report_of_a_finished_campaign_in_a_browser(
 
     plots = browser.find_elements(By.CSS_SELECTOR, "[data-figure]")
     assert {plot.get_dom_attribute("data-figure") for plot in plots} == {
-        f"data-{name}"
-        for name in "comparison-0 arrhenius msd-0 parity-energy-0 parity-force-0 learning-0 coordination-0 runs-0".split()
+        f"data-{name}-0" if name != "arrhenius" else "data-arrhenius" for name in FIGURES
     }
     # temperatures, runs, and σ(300 K) of the one published pair
     assert points(browser, "arrhenius") == len(TEMPERATURES_K) + len(TEMPERATURES_K) * len(SEEDS) + 1

@@ -66,6 +66,7 @@ def test_fitted_line_of_an_msd_that_is_a_line_in_its_window() -> None:
     msd[0] = 0.3  # before the window
     answer = {
         "D_cm2_s": diffusion,
+        "intercept_A2": constant,
         "fit_start_ps": 1.0,
         "fit_stop_ps": 4.0,
         "msd": {"lag_ps": lag, "msd_A2": msd, "msd_std_A2": np.full(5, 0.1)},
