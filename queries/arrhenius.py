@@ -37,7 +37,6 @@ class ArrheniusRow:
     structure: str
     formula: str
     species: str
-    name: str
     potential_id: str
     ensemble: str
     Ea_eV: float
@@ -76,7 +75,7 @@ def aggregation(campaign: str | None = None) -> Aggregation:
         *select({"asked.property": "arrhenius"}, campaign),
         *published_stages(campaign, f"{conditions}.structure"),
         {"$project": {"asked": 1, "answer": 1, "inputs.id": 1, "campaigns": 1, "published": 1}},
-        {"$sort": {"answer.conditions.structure": 1, "answer.species": 1, "asked.parameters.name": 1, "_id": 1}},
+        {"$sort": {"answer.conditions.structure": 1, "answer.species": 1, "_id": 1}},
     ]
     return Aggregation("properties", pipeline)
 
@@ -106,7 +105,6 @@ def row_of(found: Mapping[str, Any]) -> ArrheniusRow:
         structure=conditions["structure"],
         formula=conditions["formula"],
         species=answer["species"],
-        name=found["asked"]["parameters"]["name"],
         potential_id=conditions["potential_id"],
         ensemble=conditions["ensemble"],
         Ea_eV=answer["Ea_eV"],

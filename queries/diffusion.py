@@ -20,7 +20,6 @@ class DiffusionRow:
     structure: str
     formula: str
     species: str
-    name: str
     potential_id: str
     ensemble: str
     temperature_K: float
@@ -89,7 +88,6 @@ def row_of(found: Mapping[str, Any]) -> DiffusionRow:
         **{key: answer[key] for key in copied},
         **{key: answer["conditions"][key] for key in conditions},
         D_95_cm2_s=(low, high),
-        name=found["asked"]["parameters"]["name"],
         flags=tuple(flag for flag, holds in flags.items() if holds),
         campaigns=tuple(found["campaigns"]),
         id=found["_id"],

@@ -79,7 +79,9 @@ def ask(file: CampaignFile) -> CampaignQuestions:
         ]
     for name, wanted in campaign.properties.items():
         if isinstance(wanted, Diffusion):
-            maker_d = DiffusionMaker(name, wanted.species, tuple(wanted.framework), wanted.charge_e)
+            maker_d = DiffusionMaker(
+                name, wanted.species, tuple(wanted.framework), wanted.charge_e, wanted.fit_start_ps
+            )
             asked.properties[name] = [maker_d.question(run) for run in asked.runs[wanted.of]]
         elif isinstance(wanted, Coordination):
             maker_c = CoordinationMaker(name, wanted.centre, wanted.neighbour, wanted.cutoff_A)
@@ -88,7 +90,6 @@ def ask(file: CampaignFile) -> CampaignQuestions:
         if isinstance(wanted, Arrhenius):
             diffusion = asked.properties[wanted.of]
             asked.properties[name] = [ArrheniusMaker(name, wanted.extrapolate_to_K).question(diffusion)]
-    asked.properties = dict(sorted(asked.properties.items(), key=lambda item: item[1][0].name.startswith("arrhenius")))
     return asked
 
 

@@ -31,6 +31,8 @@ class DiffusionMaker(QuestionMaker):
         Elements whose centre of mass is held at rest.
     charge_e : float
         Charge of the moving ion (e).
+    fit_start_ps : float, optional
+        Lag time from which the line is fitted (ps); found from the log-log slope if not given.
     seed : int
         Seed of the posterior sampling.
     """
@@ -39,15 +41,16 @@ class DiffusionMaker(QuestionMaker):
     species: str = "Li"
     framework: tuple[str, ...] = ("P", "S")
     charge_e: float = 1.0
+    fit_start_ps: float | None = None
     seed: int = 0
 
     def question(self, run: Question | dict[str, str]) -> Question:
         """Ask for D of this run."""
         parameters = {
-            "name": self.name,
             "species": self.species,
             "framework": list(self.framework),
             "charge_e": float(self.charge_e),
+            "fit_start_ps": self.fit_start_ps,
             "seed": self.seed,
         }
         return _of_run("diffusion", self.name, parameters, run, "measure_diffusion")
@@ -73,7 +76,6 @@ class CoordinationMaker(QuestionMaker):
     def question(self, run: Question | dict[str, str]) -> Question:
         """Ask for the coordination in this run."""
         parameters = {
-            "name": self.name,
             "centre": self.centre,
             "neighbour": self.neighbour,
             "cutoff_A": float(self.cutoff_A),
@@ -98,10 +100,8 @@ class ArrheniusMaker(QuestionMaker):
         """Ask for the fit over these diffusion properties."""
         return Question(
             "property",
-            f"arrhenius {self.name}",
-            PropertyAsked(
-                property="arrhenius", parameters={"name": self.name, "extrapolate_to_K": float(self.extrapolate_to_K)}
-            ),
+            self.name,
+            PropertyAsked(property="arrhenius", parameters={"extrapolate_to_K": float(self.extrapolate_to_K)}),
             tuple(("diffusion", source) for source in diffusion),
             f"{__name__}:fit_arrhenius_line",
             "analysis",
@@ -175,7 +175,13 @@ def measure_diffusion(place: Workplace, asked: PropertyAsked, inputs: list[Input
     species = run.symbols == parameters["species"]
     framework = np.isin(run.symbols, parameters["framework"])
     result = self_diffusion(
-        run.positions, run.frame_interval_ps, species, framework, run.masses, seed=parameters["seed"]
+        run.positions,
+        run.frame_interval_ps,
+        species,
+        framework,
+        run.masses,
+        fit_start_ps=parameters["fit_start_ps"],
+        seed=parameters["seed"],
     )
     density = float(species.sum() / run.conditions["volume_A3"])
     conductivity = nernst_einstein(

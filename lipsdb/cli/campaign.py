@@ -47,7 +47,8 @@ def duration(core_seconds: float) -> str:
 @app.command()
 def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
     """Show what would be computed, what is known already, and what it would cost (from this database's own records)."""
-    from rich.table import Table
+    from rich.box import SIMPLE
+    from rich.table import Column, Table
 
     from lipsdb.campaigns.load import load_campaign
     from lipsdb.store.database import connect
@@ -67,7 +68,8 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
         ]
         print_json({"rows": rows, "blocked": planned.blocked})
         return
-    table = Table("job", "document", "state", "estimated core time", title=f"Plan of {file}", title_justify="left")
+    id_column = Column("document", no_wrap=True)
+    table = Table("job", id_column, "state", "core time", title=f"Plan of {file}", title_justify="left", box=SIMPLE)
     for row in planned.rows:
         cost = "" if row.state == "known" else ("unknown" if row.core_seconds is None else duration(row.core_seconds))
         state = row.state if row.fw_id is None else f"{row.state} (Firework {row.fw_id})"
@@ -122,7 +124,8 @@ def status(
     all_: Annotated[bool, typer.Option("--all", help="List also what is finished.")] = False,
 ) -> None:
     """Show how far a campaign is, what runs, and what failed and why."""
-    from rich.table import Table
+    from rich.box import SIMPLE
+    from rich.table import Column, Table
 
     from lipsdb.campaigns.load import load_campaign
     from lipsdb.store.database import connect
@@ -138,7 +141,7 @@ def status(
     if json_:
         print_json({"counts": counts, "failures": [vars(failure) for failure in failed]})
         return
-    table = Table("job", "state", "Firework", "document")
+    table = Table("job", "state", "Firework", Column("document", no_wrap=True), box=SIMPLE)
     for row in planned.rows:
         if all_ or row.state != "known":
             table.add_row(row.question.name, row.state, "" if row.fw_id is None else str(row.fw_id), row.document_id)

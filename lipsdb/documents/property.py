@@ -20,7 +20,7 @@ class Property(Document):
     """Document of `properties`; the answer is the analysis' result, with units in its field names."""
 
     kind: ClassVar[str] = "property"
-    indexes = ([("asked.property", 1), ("asked.parameters.name", 1)],)
+    indexes = ([("asked.property", 1)],)
     asked: PropertyAsked
     answer: dict[str, Any]
 

@@ -184,11 +184,17 @@ def _lives(record: ServerRecord) -> bool:
         if not Path("/proc/self").exists():
             os.kill(record.pid, 0)
             return True
-        command = Path(f"/proc/{record.pid}/cmdline").read_bytes().split(b"\0")  # empty for a zombie
+        process = Path(f"/proc/{record.pid}")
+        # a dying one lives until its last thread has let go of port and data
+        if ") Z " in (process / "stat").read_text() and len(list((process / "task").iterdir())) <= 1:
+            return False
+        if (process / "comm").read_text().strip() != "mongod":
+            return False
+        command = (process / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
     options = dict(pairwise(command))
-    return b"mongod" in command[0] and options.get(b"--port") == str(record.port).encode()
+    return options.get(b"--port", str(record.port).encode()) == str(record.port).encode()
 
 
 def _port_is_free(port: int) -> bool:

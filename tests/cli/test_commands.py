@@ -102,7 +102,10 @@ def test_bad_input_is_one_line_and_exit_code_1(database: Database, arguments: li
     assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert "Traceback" in call("--traceback", *arguments).stderr
+
+
+def test_traceback_is_there_for_those_who_ask(database: Database) -> None:
+    assert "Traceback" in call("--traceback", "show", "run-0").stderr
 
 
 def test_wrong_usage_is_exit_code_2(database: Database) -> None:

@@ -117,14 +117,14 @@ def make_diffusion(run: Run) -> Property:
     conditions = {"structure": "beta-Li3PS4", "temperature_K": 600.0, "seed": run.asked.settings["seed"]}
     answer = {"conditions": conditions, "species": "Li", "D_cm2_s": 1.25e-5, "D_std_cm2_s": 1e-6, "fickian": True}
     answer["msd"] = {"lag_ps": np.arange(4) * 0.1, "msd_A2": np.arange(4) ** 1.1}
-    asked = PropertyAsked(property="diffusion", parameters={"name": "lithium-diffusion", "species": "Li"})
+    asked = PropertyAsked(property="diffusion", parameters={"species": "Li"})
     return Property(asked=asked, inputs=[link("run", run)], answer=answer)
 
 
 def make_arrhenius(diffusion: list[Property]) -> Property:
     target = {"target_temperature_K": 300.0, "sigma_target_S_cm": 1e-4, "extrapolated": True}
     answer = {"conditions": {"structure": "beta-Li3PS4"}, "species": "Li", "Ea_eV": 0.25, "Ea_std_eV": 0.02, **target}
-    asked = PropertyAsked(property="arrhenius", parameters={"name": "lithium-arrhenius", "extrapolate_to_K": 300.0})
+    asked = PropertyAsked(property="arrhenius", parameters={"extrapolate_to_K": 300.0})
     return Property(asked=asked, inputs=[link("diffusion", one) for one in diffusion], answer=answer)
 
 

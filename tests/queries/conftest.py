@@ -79,7 +79,7 @@ class Author:
             "method": "kinisi",
             "msd": {"lag_ps": np.arange(3.0), "msd_A2": np.arange(3.0)},
         }
-        asked = {"property": "diffusion", "parameters": {"name": "lithium", "T": temperature, "seed": seed, **changes}}
+        asked = {"property": "diffusion", "parameters": {"T": temperature, "seed": seed, **changes}}
         return self.put("property", asked, answer | changes, campaigns=campaigns)
 
     def arrhenius(
@@ -109,7 +109,7 @@ class Author:
             "fickian": False,
         }
         links = [{"role": "diffusion", **source} for source in sources]
-        asked = {"property": "arrhenius", "parameters": {"name": "lithium-arrhenius", "extrapolate_to_K": 300.0}}
+        asked = {"property": "arrhenius", "parameters": {"extrapolate_to_K": 300.0}}
         return self.put("property", asked, answer | changes, links, campaigns)
 
     def coordination(self, campaigns: Sequence[str] = ()) -> dict[str, str]:
@@ -121,7 +121,7 @@ class Author:
             "fractions": {"4": 0.99, "3": 0.00999, "10": 0.00001},
             "mean_by_frame": np.array([4.0]),
         }
-        parameters = {"name": "sulfur", "centre": "P", "neighbour": "S", "cutoff_A": 2.8}
+        parameters = {"centre": "P", "neighbour": "S", "cutoff_A": 2.8}
         return self.put("property", {"property": "coordination", "parameters": parameters}, answer, (), campaigns)
 
     def labels(self, n: int, system: str, formula: str, n_atoms: int, **changes: Any) -> list[dict[str, str]]:

@@ -210,7 +210,7 @@ class Stored:
             "framework_msd_A2": 0.4,
             "msd": {"lag_ps": lag, "msd_A2": msd, "msd_std_A2": 0.05 * msd, "msd_axes_A2": np.stack([msd / 3] * 3, 1)},
         }
-        parameters = {"name": "lithium", "species": "Li", "framework": ["S"], "charge_e": 1.0, "seed": 0}
+        parameters = {"species": "Li", "framework": ["S"], "charge_e": 1.0, "seed": 0}
         return self.property("diffusion", parameters, [Input.of("run", run)], answer)
 
     def coordination(self, run: dict[str, str], conditions: dict[str, Any]) -> None:
@@ -222,12 +222,12 @@ class Stored:
             "fractions": {"3": 0.1, "4": 0.9},
             "mean_by_frame": np.full(401, 3.9),
         }
-        parameters = {"name": "units", "centre": "P", "neighbour": "S", "cutoff_A": 2.5}
+        parameters = {"centre": "P", "neighbour": "S", "cutoff_A": 2.5}
         self.property("coordination", parameters, [Input.of("run", run)], answer)
 
     def arrhenius(self, diffusions: list[dict[str, str]], folder: Path) -> None:
         inputs = [Input.of("diffusion", reference) for reference in diffusions]
-        asked = PropertyAsked(property="arrhenius", parameters={"name": "line", "extrapolate_to_K": 300.0})
+        asked = PropertyAsked(property="arrhenius", parameters={"extrapolate_to_K": 300.0})
         place = Workplace(self.database, "", folder, 0, Stopwatch("fit"), {})
         answer, made_by = fit_arrhenius_line(place, asked, inputs)
         self.database.insert(Property(asked=asked, inputs=inputs, answer=answer).sealed(made_by, [NAME]))
