@@ -51,6 +51,7 @@ def write_fireworks_files(database: Database, folder: Path) -> list[Path]:
         The files written.
     """
     import os
+    import tempfile
 
     from ruamel.yaml import YAML
 
@@ -77,9 +78,11 @@ def write_fireworks_files(database: Database, folder: Path) -> list[Path]:
     paths = []
     for name, content in contents.items():
         path = folder / name
-        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        # batch jobs that start together write it at the same time, while others read it
+        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")  # mode 0600
         with os.fdopen(descriptor, "w") as stream:
             yaml.dump(content, stream)
+        Path(temporary).replace(path)
         paths.append(path)
     return paths
 

@@ -67,7 +67,6 @@ def msd_figure(diffusions: Sequence[Mapping[str, Any]]) -> go.Figure:
 def _draw_run(figure: go.Figure, document: Mapping[str, Any], colour: str, dash: str, *, first: bool) -> None:
     answer = document["answer"]
     conditions, msd = answer["conditions"], answer["msd"]
-    msd = answer["msd"]
     lag, values, std = (np.asarray(msd[key], dtype=float) for key in ("lag_ps", "msd_A2", "msd_std_A2"))
     shown = (lag > 0) & (values > 0)
     lag, values, std = lag[shown], values[shown], std[shown]
