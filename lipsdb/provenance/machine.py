@@ -57,7 +57,7 @@ class Stopwatch:
     cores: int = 1
     launch: Mapping[str, Any] = field(default_factory=dict)
     started_at: datetime = field(default_factory=now)
-    commit: str | None = field(default_factory=lambda: source_commit())
+    commit: str | None = field(default_factory=source_commit)
     _start: float = field(default_factory=time.perf_counter)
 
     def made_by(

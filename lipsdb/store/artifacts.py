@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
@@ -17,7 +18,7 @@ import zstandard
 from gridfs import GridFSBucket
 from gridfs.errors import NoFile
 from pymongo.database import Database as MongoDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError
 
 from lipsdb.errors import BadInputError, NotFoundError
 
@@ -179,6 +180,18 @@ def open_blob_store(address: str, database: MongoDatabase[dict[str, Any]]) -> Bl
     raise BadInputError(f"{address!r} is not an artifact store; use 'gridfs', 'file:///folder' or 's3://bucket/prefix'")
 
 
+class _ChecksumReader:
+    """Reads a stream and keeps the CRC-32 of what passes."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source, self.crc32 = source, 0
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._source.read(size)
+        self.crc32 = zlib.crc32(block, self.crc32)
+        return block
+
+
 class _HashingReader:
     """Reads a stream and hashes what passes."""
 
@@ -233,13 +246,23 @@ class Artifacts:
         with open_source() as stream:
             again = _HashingReader(stream)
             compressed = zstandard.ZstdCompressor(level=3).stream_reader(cast(IO[bytes], again))
-            key = self.blobs.write(reader.digest, compressed)
+            packed = _ChecksumReader(cast(IO[bytes], compressed))
+            key = self.blobs.write(reader.digest, cast(IO[bytes], packed))
         if again.digest != reader.digest:
             self.blobs.delete(key)
             raise BadInputError(f"{source!s:.200} changed while it was stored; store it again when it is complete")
-        entry = {"_id": reader.digest, "kind": "artifact", "name": name, "size": reader.size}
+        entry = {
+            "_id": reader.digest,
+            "kind": "artifact",
+            "name": name,
+            "size": reader.size,
+            "place": self.blobs.place,
+            "key": key,
+            "compression": "zstd",
+            "crc32": packed.crc32,  # of the compressed bytes
+        }
         try:
-            self._collection.insert_one({**entry, "place": self.blobs.place, "key": key, "compression": "zstd"})
+            self._collection.insert_one(entry)
         except DuplicateKeyError:  # another worker was quicker; its blob counts
             if self.blobs.place == "gridfs":
                 self.blobs.delete(key)
@@ -285,16 +308,22 @@ class Artifacts:
     def fault(self, entry: dict[str, Any]) -> str | None:
         """Read an artifact's blob again and say what is wrong with it; None if nothing is."""
         try:
-            with zstandard.ZstdDecompressor().stream_reader(self.blobs.open(entry["key"])) as stream:
-                reader = _HashingReader(stream)
-                while reader.read(_CHUNK):
-                    pass
+            packed = _ChecksumReader(self.blobs.open(entry["key"]))
+            reader = _HashingReader(zstandard.ZstdDecompressor().stream_reader(cast(IO[bytes], packed)))
+            while reader.read(_CHUNK):
+                pass
+            while packed.read(_CHUNK):  # what comes after the end of the compressed data
+                pass
         except KeyError:
             return "its blob is missing"
+        except ConnectionFailure:  # a server that went away is no damage
+            raise
         except Exception as error:  # damage can take any form; each is a finding
             return f"its blob cannot be read: {type(error).__name__}: {error}"
         if reader.digest != entry["_id"]:
             return f"its bytes are not those that were stored (SHA-256 is now {reader.digest})"
+        if packed.crc32 != entry.get("crc32"):
+            return "its compressed bytes are not those that were stored (CRC-32 differs)"
         if reader.size != entry.get("size"):
             return f"its size is {reader.size} bytes, recorded are {entry.get('size')}"
         return None

@@ -294,7 +294,10 @@ def _schema() -> dict[str, Any]:
         common = [[("campaigns", 1)], [("inputs.id", 1)], [("made_by.fw_id", 1)]]
         indexes = [*common, *([list(pair) for pair in keys] for keys in model.indexes)]
         schema[model.collection()] = {"validator": validator, "indexes": indexes}
-    artifact = {"bsonType": "object", "required": ["_id", "kind", "name", "size", "place", "key", "compression"]}
+    artifact = {
+        "bsonType": "object",
+        "required": ["_id", "kind", "name", "size", "place", "key", "compression", "crc32"],
+    }
     schema["artifacts"] = {"validator": {"$jsonSchema": artifact}, "indexes": [[("key", 1)]]}
     return schema
 

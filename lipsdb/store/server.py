@@ -262,7 +262,7 @@ def _wait_until_answering(port: int, log: Path, process: subprocess.Popen[bytes]
 
 def _initiate_replica_set(port: int) -> None:
     """Make the server a replica set of one, also after a change of port."""
-    from pymongo.errors import OperationFailure
+    from pymongo.errors import AutoReconnect, OperationFailure
 
     member = {"_id": 0, "host": f"127.0.0.1:{port}"}
     with _client(port) as client:
@@ -274,7 +274,8 @@ def _initiate_replica_set(port: int) -> None:
             configuration = client.local["system.replset"].find_one() or {}
             if configuration.get("members", [{}])[0].get("host") != member["host"]:
                 configuration["members"], configuration["version"] = [member], configuration["version"] + 1
-                client.admin.command("replSetReconfig", configuration, force=True)
+                with contextlib.suppress(AutoReconnect):  # it closes connections as it takes up its new address
+                    client.admin.command("replSetReconfig", configuration, force=True)
 
 
 def _wait_until_primary(record: ServerRecord, log: Path) -> None:

@@ -38,6 +38,11 @@ def things(record: ServerRecord) -> list[int]:
         return [thing["_id"] for thing in client["test"]["things"].find(sort=[("_id", 1)])]
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_start_stop_and_start_again_keep_data_and_port(server: EmbeddedServer) -> None:
     assert server.record() is None
     assert server.running() is None
@@ -73,10 +78,10 @@ def test_two_processes_that_start_at_once_get_one_server(server: EmbeddedServer)
     )
     command = [sys.executable, "-c", script, str(server.folder.parent)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    answers = {process.communicate(timeout=120)[0] for process in processes}
+    found = {process.communicate(timeout=120)[0] for process in processes}
     record = server.running()
     assert record is not None
-    assert answers == {f"{record.port} {record.pid}\n"}
+    assert found == {f"{record.port} {record.pid}\n"}
 
 
 def test_killed_server_keeps_its_data(server: EmbeddedServer) -> None:
@@ -96,15 +101,20 @@ def test_port_taken_by_another_program_gives_another_port_and_the_same_data(serv
     first = server.start()
     put(first, 1)
     server.stop()
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(("127.0.0.1", first.port))
-        other.listen()
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(first.port)]
+    other = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not answers(first.port):
+            assert other.poll() is None
+            time.sleep(0.05)
         second = server.start()
         assert second.port != first.port
         assert things(second) == [1]
         put(second, 2)
         assert things(second) == [1, 2]
+    finally:
+        other.kill()
+        other.wait()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"port": 1}', '{"port": 1, "pid": 999999999, "mongod": "x"}'])
