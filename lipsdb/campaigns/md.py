@@ -1,6 +1,6 @@
 """The section ``md`` of a campaign: conditions of molecular dynamics, and the single runs they stand for."""
 
-# ruff: noqa: N815 - field names end in their unit
+
 from __future__ import annotations
 
 from collections.abc import Iterator

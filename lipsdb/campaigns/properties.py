@@ -3,7 +3,7 @@
 A new kind is a class with a ``kind`` of its own, added to `Property`; the loader needs no change.
 """
 
-# ruff: noqa: N815 - field names end in their unit
+
 from __future__ import annotations
 
 from typing import Annotated, Literal

@@ -1,6 +1,6 @@
 """The sections ``published`` and ``references`` of a campaign: numbers from the literature that stand beside ours."""
 
-# ruff: noqa: N815 - field names end in their unit
+
 from __future__ import annotations
 
 from typing import Any, Literal

@@ -1,6 +1,6 @@
 """The section ``structures`` of a campaign: starting structures and how each is built."""
 
-# ruff: noqa: N815 - field names end in their unit
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -150,10 +150,10 @@ class S3Blobs:
 
     def open(self, key: Any) -> IO[bytes]:
         """Open a stored blob; KeyError if it is not there."""
-        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import ClientError
 
         try:
-            return self._bucket.Object(self._prefix + key).get()["Body"]
+            return cast(IO[bytes], self._bucket.Object(self._prefix + key).get()["Body"])
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in {"NoSuchKey", "404"}:
                 raise

@@ -57,7 +57,7 @@ class TrainingStage(_Frozen):
         return self
 
     @property
-    def zbl_range_A(self) -> tuple[float, float] | None:
+    def zbl_range_A(self) -> tuple[float, float] | None:  # noqa: N802
         """Distances (Å) between which the ZBL repulsion gives way to the network, or None without ZBL."""
         if self.zbl_inner_A is None:
             return None
