@@ -1,6 +1,5 @@
 """The section ``md`` of a campaign: conditions of molecular dynamics, and the single runs they stand for."""
 
-
 from __future__ import annotations
 
 from collections.abc import Iterator

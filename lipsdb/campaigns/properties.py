@@ -3,7 +3,6 @@
 A new kind is a class with a ``kind`` of its own, added to `Property`; the loader needs no change.
 """
 
-
 from __future__ import annotations
 
 from typing import Annotated, Literal

@@ -1,6 +1,5 @@
 """The sections ``published`` and ``references`` of a campaign: numbers from the literature that stand beside ours."""
 
-
 from __future__ import annotations
 
 from typing import Any, Literal

@@ -1,6 +1,5 @@
 """The section ``structures`` of a campaign: starting structures and how each is built."""
 
-
 from __future__ import annotations
 
 from pathlib import Path
