@@ -12,6 +12,7 @@ import fcntl
 import importlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -205,6 +206,13 @@ class Workplace:
     def put(self, source: Path | bytes, name: str) -> dict[str, Any]:
         """Store an artifact."""
         return self.database.artifacts.put(source, name)
+
+    def put_text(self, path: Path, name: str) -> dict[str, Any]:
+        """Store a log or an input as an artifact, without the paths of this machine: records are given away."""
+        text = path.read_text("utf-8", errors="replace")
+        for folder, sign in ((str(self.folder), "."), (sys.prefix, "$PREFIX"), (str(Path.home()), "~")):
+            text = text.replace(folder, sign)
+        return self.database.artifacts.put(text.encode(), name)
 
 
 @contextlib.contextmanager

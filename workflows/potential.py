@@ -160,7 +160,7 @@ def train_deepmd(place: Workplace, asked: PotentialAsked, inputs: list[Input]) -
     )
     made_by = place.watch.made_by(
         versions_of() | result.versions,
-        [place.put(path, f"{path.parent.name}-{path.name}") for path in files],
+        [place.put_text(path, f"{path.parent.name}-{path.name}") for path in files],
         executable="dp",
         core_seconds=result.core_seconds,
     )

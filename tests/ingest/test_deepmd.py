@@ -22,6 +22,8 @@ from lipsdb.provenance.sealing import seal_faults
 from lipsdb.store.database import Database
 
 Arrays = dict[str, np.ndarray]
+# read before the fixtures clear the environment of LIPSDB_*
+PUBLISHED_LABELS = os.environ.get("LIPSDB_PUBLISHED_LABELS")
 N_FRAMES, SYMBOLS, TYPES = 3, "Li S", [0, 0, 1]
 
 
@@ -347,7 +349,8 @@ def test_origin_where_the_root_is_the_system_or_the_iteration(
 
 @pytest.mark.published
 def test_published_labels_of_the_disorder_study_go_in_with_their_counts(database: Database) -> None:
-    root = Path(os.environ["LIPSDB_PUBLISHED_LABELS"])
+    assert PUBLISHED_LABELS, "set LIPSDB_PUBLISHED_LABELS to the folder of the published labels"
+    root = Path(PUBLISHED_LABELS)
     summary = ingest(database, root)
     assert summary.refused == []
     counts = {outcome.system: outcome.n_new for outcome in summary.folders}
