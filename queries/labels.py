@@ -61,7 +61,7 @@ def aggregation(campaign: str | None = None, by: By = "system", level_of_theory:
     level = {"asked.level_of_theory": {"$gte": ""} if level_of_theory is None else level_of_theory}
     if campaign is None:
         return Aggregation("labels", [*select(level, None), *_count(by)])
-    counted = ("asked", "made_by.activity", "answer.system", "answer.formula", "answer.n_atoms", "answer.origin")
+    counted = ("asked", "made_by.activity", "origin", "answer.formula", "answer.n_atoms")
     fields = dict.fromkeys(counted, 1)
     pipeline = [
         *select({}, campaign),
@@ -88,22 +88,22 @@ def aggregation(campaign: str | None = None, by: By = "system", level_of_theory:
 
 def _count(by: By) -> list[Stage]:
     """Stages that group labels."""
-    iteration = "$answer.origin.iteration"
+    iteration = "$origin.iteration"
     key: dict[str, Any] = {
         "level_of_theory": "$asked.level_of_theory",
-        "source": "$answer.origin.source",
+        "source": "$origin.source",
         "activity": "$made_by.activity",
     }
     if by != "level":
-        key |= {name: f"$answer.{name}" for name in ("system", "formula", "n_atoms")}
+        key |= {"system": "$origin.system", "formula": "$answer.formula", "n_atoms": "$answer.n_atoms"}
         key["part"] = {"$cond": [{"$gt": [iteration, None]}, "explored", "initial"]}
     if by == "iteration":
         key["iteration"] = {"$ifNull": [iteration, None]}
     sets = {
-        "systems": "$answer.system",
+        "systems": "$origin.system",
         "iterations": iteration,
-        "temperatures": "$answer.origin.temperatures_K",
-        "pressures": "$answer.origin.pressures_bar",
+        "temperatures": "$origin.temperatures_K",
+        "pressures": "$origin.pressures_bar",
     }
     return [
         {"$group": {"_id": key, "n": {"$sum": 1}, **{name: {"$addToSet": field} for name, field in sets.items()}}},

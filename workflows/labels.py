@@ -36,22 +36,22 @@ def select_labels(database: Database, criteria: Sequence[Mapping[str, Any]]) -> 
     chosen: dict[str, dict[str, str]] = {}
     for selection in criteria:
         query: dict[str, Any] = {
-            "answer.system": {"$in": list(selection["systems"])},
+            "origin.system": {"$in": list(selection["systems"])},
             "asked.level_of_theory": selection["level_of_theory"],
         }
         if selection.get("iterations") is not None:
-            query["answer.origin.iteration"] = {"$in": list(selection["iterations"])}
-        fields = {"kind": 1, "content": 1, "answer.system": 1, "answer.origin.folder": 1, "answer.origin.frame": 1}
+            query["origin.iteration"] = {"$in": list(selection["iterations"])}
+        fields = {"kind": 1, "content": 1, "origin": 1}
         by_system: dict[str, list[dict[str, Any]]] = {name: [] for name in selection["systems"]}
         for label in database.collection("labels").find(query, fields):
-            by_system[label["answer"]["system"]].append(label)
+            by_system[label["origin"]["system"]].append(label)
         for system, labels in by_system.items():
             if not labels:
                 raise NotFoundError(
                     f"no labels of {system!r} at level of theory {selection['level_of_theory']!r} in this database; "
                     "`lipsdb query labels --by system` shows what there is, `lipsdb ingest` brings labels in"
                 )
-            labels.sort(key=lambda label: (label["answer"]["origin"]["folder"], label["answer"]["origin"]["frame"]))
+            labels.sort(key=lambda label: (label["origin"]["folder"], label["origin"]["frame"]))
             for label in labels[:: selection.get("stride", 1)][: selection.get("limit")]:
                 chosen[label["_id"]] = reference(label)
     return [chosen[id_] for id_ in sorted(chosen)]
@@ -95,7 +95,7 @@ def frames_by_system(labels: Sequence[Mapping[str, Any]]) -> dict[str, LabelledF
     groups: dict[tuple[str, bytes], list[Mapping[str, Any]]] = {}
     for label in labels:
         answer = label["answer"]
-        groups.setdefault((answer["system"], decode_array(answer["numbers"]).tobytes()), []).append(answer)
+        groups.setdefault((label["origin"]["system"], decode_array(answer["numbers"]).tobytes()), []).append(answer)
     names = [system for system, _ in groups]
     stacked: dict[str, LabelledFrames] = {}
     for (system, _), answers in groups.items():

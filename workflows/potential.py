@@ -55,17 +55,17 @@ def freeze_dataset(place: Workplace, asked: DatasetAsked, inputs: list[Input]) -
     """Split the labels: whole blocks of neighbouring frames are held out."""
     from lipsdb.potentials.training_set import grouped_split
 
-    fields = {"answer.system": 1, "answer.n_atoms": 1, "answer.origin": 1, "asked.level_of_theory": 1}
+    fields = {"answer.n_atoms": 1, "origin": 1, "asked.level_of_theory": 1}
     ids = [link.id for link in inputs]
     labels = {label["_id"]: label for label in place.database.collection("labels").find({"_id": {"$in": ids}}, fields)}
-    origins = [labels[id_]["answer"]["origin"] for id_ in ids]
+    origins = [labels[id_]["origin"] for id_ in ids]
     groups = [f"{origin['source']}/{origin['folder']}" for origin in origins]
     lengths = {
         group: asked.block_length if origin["trajectory"] else 1 for group, origin in zip(groups, origins, strict=True)
     }
     frames = np.array([origin["frame"] for origin in origins])
     held = grouped_split(groups, frames, held_fraction=asked.held_fraction, block_length=lengths, seed=asked.seed)
-    kinds = [(labels[id_]["answer"]["system"], labels[id_]["answer"]["n_atoms"]) for id_ in ids]
+    kinds = [(labels[id_]["origin"]["system"], labels[id_]["answer"]["n_atoms"]) for id_ in ids]
     total, kept_out = Counter(kinds), Counter(kind for kind, out in zip(kinds, held, strict=True) if out)
     answer = DatasetAnswer(
         level_of_theory=sorted({label["asked"]["level_of_theory"] for label in labels.values()}),

@@ -88,6 +88,7 @@ class Document(Model):
     asked: Any = Field(description="What was asked: every parameter that changes the answer.")
     inputs: list[Input] = Field(default=[], description="The documents that it was made from.")
     answer: Any = Field(description="The result.")
+    origin: Any = Field(None, description="Where it comes from, for labels; sealed, but no part of the content.")
 
     @classmethod
     def collection(cls) -> str:
@@ -108,9 +109,10 @@ class Document(Model):
             self.answer.model_dump(),
             made_by.model_dump(),
             campaigns,
+            self.origin.model_dump() if self.origin is not None else None,
         )
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Self:
         """Read a document from MongoDB."""
-        return cls.model_validate({key: stored[key] for key in ("asked", "inputs", "answer")})
+        return cls.model_validate({key: stored[key] for key in cls.model_fields if key in stored})

@@ -23,6 +23,7 @@ class LabelAsked(Model):
 class LabelOrigin(Model):
     """Where a configuration and its numbers come from."""
 
+    system: str = Field(description="Name of the system, as in the study.")
     source: str = Field(description="Data set or program: a DOI, a name, 'cp2k' …")
     folder: str = Field(description="Folder in the data set, or trajectory.")
     frame: int = Field(description="Index of the frame there, from 0.", ge=0)
@@ -35,7 +36,6 @@ class LabelOrigin(Model):
 class LabelAnswer(Model):
     """The configuration and what DFT gave for it."""
 
-    system: str = Field(description="Name of the system, as in the study.")
     formula: str = Field(description="Composition of the cell.")
     n_atoms: int = Field(description="Number of atoms.", gt=0)
     numbers: Array = Field(description="Atomic numbers, (n_atoms,).")
@@ -44,20 +44,19 @@ class LabelAnswer(Model):
     energy_eV: float = Field(description="Total energy, eV.")
     forces: Array = Field(description="Forces, (n_atoms, 3), eV/Å.")
     virial: Array | None = Field(description="Virial W = −dE/dε, (3, 3), eV; None if it was not computed.")
-    max_force_eV_A: float = Field(description="Largest force on an atom, eV/Å.", ge=0)
-    origin: LabelOrigin
 
 
 class Label(Document):
-    """Document of `labels`."""
+    """Document of `labels`; the origin is sealed but no part of the content, which is the same from anywhere."""
 
     kind: ClassVar[str] = "label"
     indexes = (
-        [("answer.system", 1), ("asked.level_of_theory", 1), ("answer.origin.iteration", 1), ("answer.formula", 1)],
-        [("asked.level_of_theory", 1), ("answer.origin.folder", 1), ("answer.origin.frame", 1)],
+        [("origin.system", 1), ("asked.level_of_theory", 1), ("origin.iteration", 1), ("answer.formula", 1)],
+        [("asked.level_of_theory", 1), ("origin.folder", 1), ("origin.frame", 1)],
     )
     asked: LabelAsked
     answer: LabelAnswer
+    origin: LabelOrigin
 
 
 def geometry_digest(numbers: Any, positions: Any, cell: Any) -> str:

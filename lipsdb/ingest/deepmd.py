@@ -82,7 +82,7 @@ def _system_of_path(below: Sequence[str], root: str) -> str | None:
     return root if is_system and tells else None
 
 
-def origin_of(folder: Path, root: Path, source: str, composition: str) -> tuple[str, LabelOrigin]:
+def origin_of(folder: Path, root: Path, source: str, composition: str) -> LabelOrigin:
     """Read system, iteration and temperature off the names of the folders.
 
     DP-GEN's layout ``iter.000000/02.fp/data.000`` gives the iteration; the composition then tells the system. Otherwise
@@ -95,7 +95,8 @@ def origin_of(folder: Path, root: Path, source: str, composition: str) -> tuple[
     parts = (root.name, *below)
     iterations = [int(match[1]) + 1 for part in parts if (match := re.fullmatch(r"iter\.(\d+)", part))]
     system = system_of_formula(composition) if iterations else _system_of_path(below, root.name)
-    return system or composition, LabelOrigin(
+    return LabelOrigin(
+        system=system or composition,
         source=source,
         folder="/".join(below) or root.name,
         frame=0,
@@ -111,13 +112,12 @@ class FolderLabels:
     """The frames of one folder with what their labels share, ready to become documents."""
 
     frames: Frames
-    system: str
     origin: LabelOrigin
     asked: list[Encoded]  # of each frame's label
     ids: list[str]
 
     @classmethod
-    def of(cls, frames: Frames, system: str, origin: LabelOrigin, level_of_theory: str) -> FolderLabels:
+    def of(cls, frames: Frames, origin: LabelOrigin, level_of_theory: str) -> FolderLabels:
         """Work out the identities."""
         level = Encoded.of(level_of_theory)
         asked = [
@@ -126,7 +126,7 @@ class FolderLabels:
             )
             for positions, cell in zip(frames.positions, frames.cells, strict=True)
         ]
-        return cls(frames, system, origin, asked, [identity("label", one, []) for one in asked])
+        return cls(frames, origin, asked, [identity("label", one, []) for one in asked])
 
     def documents(
         self, chosen: Sequence[int], made_by: Encoded, campaigns: Sequence[str] = ()
@@ -134,7 +134,6 @@ class FolderLabels:
         """Make the sealed documents of chosen frames."""
         frames, encoded = self.frames, Encoded.of
         shared = {
-            "system": encoded(self.system),
             "formula": encoded(formula(frames.numbers)),
             "n_atoms": encoded(len(frames.numbers)),
             "numbers": encoded(frames.numbers),
@@ -149,10 +148,9 @@ class FolderLabels:
                 "energy_eV": encoded(float(frames.energies[index])),
                 "forces": encoded(frames.forces[index]),
                 "virial": encoded(None if frames.virials is None else frames.virials[index]),
-                "max_force_eV_A": encoded(float(frames.largest_forces[index])),
-                "origin": Encoded.mapping({**origin, "frame": encoded(index)}),
             }
-            yield seal("label", self.asked[index], [], Encoded.mapping(answer), made_by, campaigns)
+            where = Encoded.mapping({**origin, "frame": encoded(index)})
+            yield seal("label", self.asked[index], [], Encoded.mapping(answer), made_by, campaigns, where)
 
 
 def ingest_deepmd(
@@ -205,9 +203,9 @@ def ingest_deepmd(
                 outcome.refused = str(error)
             else:
                 composition = formula(frames.numbers)
-                system, origin = origin_of(folder, root, source, composition)
-                outcome.system, outcome.formula, outcome.n_frames = system, composition, len(frames.energies)
-                labels = FolderLabels.of(frames, system, origin, level_of_theory)
+                origin = origin_of(folder, root, source, composition)
+                outcome.system, outcome.formula, outcome.n_frames = origin.system, composition, len(frames.energies)
+                labels = FolderLabels.of(frames, origin, level_of_theory)
                 known = _known(database, labels.ids)
                 database.join_campaigns([id_ for id_ in labels.ids if id_ in known], campaigns)
                 new = [index for index, id_ in enumerate(labels.ids) if id_ not in known]

@@ -245,8 +245,8 @@ def _nodes(
     nodes = {}
     for id_, document in documents.items():
         summary = summary_of(document, sizes.get(id_))
-        answer = document.get("answer")
-        group = str(answer.get("system", "")) if isinstance(answer, Mapping) else ""
+        origin = document.get("origin")
+        group = str(origin.get("system", "")) if isinstance(origin, Mapping) else ""
         state: State = "changed" if id_ in changed else "present"
         nodes[id_] = Node(id_, id_.partition("-")[0], summary, document.get("content"), state, group)
     for id_ in absent:

@@ -82,6 +82,7 @@ def seal(
     answer: Mapping[str, Any] | Encoded,
     made_by: Mapping[str, Any] | Encoded,
     campaigns: Sequence[str] = (),
+    origin: Mapping[str, Any] | Encoded | None = None,
 ) -> dict[str, Any]:
     """Make the complete document that is stored in MongoDB.
 
@@ -95,6 +96,8 @@ def seal(
         Who and what made it (`lipsdb.documents.base.MadeBy`).
     campaigns : sequence of str
         Names of the campaigns that asked for it; not sealed, since a document can serve several.
+    origin : mapping, optional
+        Where a label comes from; sealed, but not part of the content, which is the same wherever it comes from.
 
     Returns
     -------
@@ -106,13 +109,15 @@ def seal(
     `asked`, `answer` and `made_by` may be `Encoded` already, which is quicker where many documents share parts.
     """
     asked, answer, made_by = _encoded(asked), _encoded(answer), _encoded(made_by)
+    origin = None if origin is None else _encoded(origin)
+    origin_text = "" if origin is None else f'"origin":{origin.text},'
     links = [dict(link) for link in inputs]
     id_ = _identity_of_text(kind, SCHEMA_VERSION, asked.text, links)
     content = digest_of_text(answer.text)
     links_text = canonical_text(encode(links)[1]) if links else "[]"
     sealed = (
         f'{{"_id":"{id_}","asked":{asked.text},"content":"{content}","inputs":{links_text},"kind":"{kind}",'
-        f'"made_by":{made_by.text},"schema_version":{SCHEMA_VERSION}}}'
+        f'"made_by":{made_by.text},{origin_text}"schema_version":{SCHEMA_VERSION}}}'
     )
     return {
         "_id": id_,
@@ -123,6 +128,7 @@ def seal(
         "answer": answer.stored,
         "content": content,
         "made_by": made_by.stored,
+        **({} if origin is None else {"origin": origin.stored}),
         "seal": digest_of_text(sealed),
         "campaigns": list(campaigns),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 _FIELDS: dict[str, list[str]] = {
     "structure": ["answer.name", "answer.formula", "answer.n_atoms", "asked.builder"],
-    "label": ["answer.system", "answer.formula", "answer.n_atoms", "asked.level_of_theory", "answer.origin"],
+    "label": ["origin", "answer.formula", "answer.n_atoms", "asked.level_of_theory"],
     "dataset": ["answer.n_training", "answer.n_held", "answer.systems"],
     "potential": ["asked.engine", "answer.errors", "answer.elements", "answer.cutoff_A"],
     "run": ["asked.program", "asked.settings", "answer.n_atoms", "answer.n_frames", "answer.frame_interval_ps"],
@@ -76,9 +76,9 @@ def _structure(document: Mapping[str, Any]) -> str:
 
 
 def _label(document: Mapping[str, Any]) -> str:
-    answer = document["answer"]
-    origin = f"{answer['origin']['folder']} frame {answer['origin']['frame']}"
-    return f"{answer['system']}, {answer['n_atoms']} atoms, {document['asked']['level_of_theory']}, {origin}"
+    origin, n_atoms = document["origin"], document["answer"]["n_atoms"]
+    place = f"{origin['folder']} frame {origin['frame']}"
+    return f"{origin['system']}, {n_atoms} atoms, {document['asked']['level_of_theory']}, {place}"
 
 
 def _dataset(document: Mapping[str, Any]) -> str:

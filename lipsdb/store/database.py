@@ -276,6 +276,8 @@ def _schema() -> dict[str, Any]:
             fields = model.model_fields[part].annotation
             required = [name for name, field in getattr(fields, "model_fields", {}).items() if field.is_required()]
             parts[part] = {"bsonType": "object", **({"required": required} if required else {})}
+        if model.model_fields["origin"].is_required():
+            parts["origin"] = {"bsonType": "object", "required": ["system", "source"]}
         properties = {
             "_id": {"bsonType": "string", "pattern": f"^{kind}-[0-9a-f]{{24}}$"},
             "kind": {"enum": [kind]},

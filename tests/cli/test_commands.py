@@ -59,9 +59,9 @@ def test_ingest_takes_what_is_right_and_says_what_is_not(database: Database, lab
     listed = json.loads(call("list", "label", "--json").stdout)
     assert len(listed) == 2
     shown = json.loads(call("show", listed[0]["id"][:16]).stdout)
-    assert shown["answer"]["system"] == "good"
+    assert shown["origin"]["system"] == "good"
     assert shown["answer"]["forces"] == [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
-    found = call("list", "labels", "--where", "answer.origin.frame=1").stdout
+    found = call("list", "labels", "--where", "origin.frame=1").stdout
     assert "1 in all" in found
     counted = json.loads(call("query", "labels", "--by", "system", "--format", "json").stdout)
     assert "good" in json.dumps(counted)

@@ -50,11 +50,10 @@ def make_label(system: str, frame: int) -> Label:
     return Label(
         asked=LabelAsked(geometry=geometry_digest(numbers, positions, cell), level_of_theory="PBE"),
         answer=LabelAnswer(
-            system=system, formula="Li3PS4", n_atoms=8, numbers=numbers, positions=positions, cell=cell,
+            formula="Li3PS4", n_atoms=8, numbers=numbers, positions=positions, cell=cell,
             energy_eV=-100.0 - frame, forces=forces, virial=generator.normal(size=(3, 3)),
-            max_force_eV_A=float(np.linalg.norm(forces, axis=1).max()),
-            origin=LabelOrigin(**origin, temperatures_K=[600.0], pressures_bar=[]),
         ),
+        origin=LabelOrigin(system=system, **origin, temperatures_K=[600.0], pressures_bar=[]),
     )  # fmt: skip
 
 

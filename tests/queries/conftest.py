@@ -29,6 +29,7 @@ class Author:
         answer: Any,
         links: Sequence[dict[str, str]] = (),
         campaigns: Sequence[str] = (),
+        origin: Any = None,
         **made: Any,
     ) -> dict[str, str]:
         self.clock += timedelta(seconds=10)
@@ -48,7 +49,7 @@ class Author:
             "job_uuid": None,
             "launchpad": None,
         }
-        document = seal(kind, asked, links, answer, made_by | made, campaigns)
+        document = seal(kind, asked, links, answer, made_by | made, campaigns, origin)
         self.database.insert(document)
         return reference(document)
 
@@ -137,6 +138,7 @@ class Author:
         made = []
         for frame in range(n):
             origin = {
+                "system": system,
                 "source": settings["source"],
                 "folder": f"data/{system}",
                 "frame": frame,
@@ -146,13 +148,15 @@ class Author:
                 "pressures_bar": [],
             }
             arrays = dict.fromkeys(("numbers", "positions", "cell", "forces"), np.zeros(1))
-            answer = {"system": system, "formula": formula, "n_atoms": n_atoms, "energy_eV": -1.0, "virial": None}
-            answer |= {**arrays, "max_force_eV_A": 0.1, "origin": origin}
+            answer = {"formula": formula, "n_atoms": n_atoms, "energy_eV": -1.0, "virial": None}
+            answer |= arrays
             asked = {
                 "geometry": f"{settings['geometry']}-{settings['iteration']}-{frame}",
                 "level_of_theory": settings["level"],
             }
-            made.append(self.put("label", asked, answer, (), settings["campaigns"], activity=settings["activity"]))
+            made.append(
+                self.put("label", asked, answer, (), settings["campaigns"], origin, activity=settings["activity"])
+            )
         return made
 
     def dataset(self, links: Sequence[dict[str, str]], campaigns: Sequence[str] = ()) -> dict[str, str]:

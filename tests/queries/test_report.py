@@ -59,10 +59,16 @@ class Stored:
         numbers, cell = np.array([3, 16]), 5.0 * np.eye(3)
         positions = np.array([[0.0, 0.0, 0.0], [2.0 + 0.01 * frame, 0.0, 0.0]])
         origin = LabelOrigin(
-            source=DOI, folder=system, frame=frame, trajectory=True, iteration=None, temperatures_K=[], pressures_bar=[]
+            system=system,
+            source=DOI,
+            folder=system,
+            frame=frame,
+            trajectory=True,
+            iteration=None,
+            temperatures_K=[],
+            pressures_bar=[],
         )
         answer = LabelAnswer(
-            system=system,
             formula="LiS",
             n_atoms=2,
             numbers=numbers,
@@ -71,11 +77,9 @@ class Stored:
             energy_eV=-10.0,
             forces=np.zeros((2, 3)),
             virial=None,
-            max_force_eV_A=0.0,
-            origin=origin,
         )
         geometry = geometry_digest(numbers, positions, cell) + system
-        label = Label(asked=LabelAsked(geometry=geometry, level_of_theory="trial"), answer=answer)
+        label = Label(asked=LabelAsked(geometry=geometry, level_of_theory="trial"), answer=answer, origin=origin)
         if stored:
             return Input.of("label", self.database.insert(label.sealed(self.made_by("ingest"))))
         elsewhere = label.sealed(self.made_by("ingest"))
