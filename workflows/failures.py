@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lipsdb.store.database import Database
-from lipsdb.workflows.recovery import last_line
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def failures(database: Database, campaign: str | None = None) -> list[Failure]:
     for launch in database.collection("launches").find({"launch_id": {"$in": wanted}}, fields):
         action = launch.get("action")
         exception = ((action if isinstance(action, dict) else {}).get("stored_data") or {}).get("_exception") or {}
-        traces[launch["launch_id"]] = last_line(exception.get("_stacktrace") or "")
+        traces[launch["launch_id"]] = _last_line(exception.get("_stacktrace") or "")
     return [
         Failure(
             entry["fw_id"],
@@ -46,3 +45,9 @@ def failures(database: Database, campaign: str | None = None) -> list[Failure]:
         )
         for entry in sorted(fizzled, key=lambda entry: entry["fw_id"])
     ]
+
+
+def _last_line(stacktrace: str) -> str:
+    """The line of a traceback that says what happened."""
+    lines = [line for line in stacktrace.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

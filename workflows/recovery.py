@@ -13,6 +13,7 @@ from typing import Any
 from fireworks import LaunchPad
 
 from lipsdb.store.database import Database
+from lipsdb.workflows.failures import failures
 from lipsdb.workflows.launchpad import EXPIRATION_S
 
 # Failures that say nothing about the job itself: it is run again. Others stay FIZZLED until somebody looks.
@@ -137,20 +138,6 @@ def recover(database: Database, pad: LaunchPad) -> Recovery:
 
 def _interrupted(database: Database) -> list[int]:
     """Fireworks that failed for a reason outside themselves."""
-    fizzled = list(database.collection("fireworks").find({"state": "FIZZLED"}, {"fw_id": 1, "launches": 1}))
-    last = {entry["launches"][-1]: entry["fw_id"] for entry in fizzled if entry["launches"]}
-    fields = {"launch_id": 1, "action.stored_data._exception._stacktrace": 1}
-    found = []
-    for launch in database.collection("launches").find({"launch_id": {"$in": list(last)}}, fields):
-        action = launch.get("action")
-        exception = ((action if isinstance(action, dict) else {}).get("stored_data") or {}).get("_exception") or {}
-        reason = last_line(exception.get("_stacktrace") or "")
-        if any(f"{name}:" in reason for name in _INTERRUPTIONS):
-            found.append(last[launch["launch_id"]])
-    return sorted(found)
-
-
-def last_line(stacktrace: str) -> str:
-    """The line of a traceback that says what happened."""
-    lines = [line for line in stacktrace.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return [
+        failure.fw_id for failure in failures(database) if any(f"{name}:" in failure.reason for name in _INTERRUPTIONS)
+    ]
