@@ -59,7 +59,7 @@ def test_training_campaign_of_the_quickstart_names_nine_systems():
     campaign = load_campaign(CAMPAIGNS / "quickstart" / "train.yaml").campaign
     systems = [system for selection in campaign.labels.values() for system in selection.systems]
     assert len(set(systems)) == 9
-    assert campaign.labels["glasses"].iterations == [0]
+    assert campaign.labels["glasses"].iterations == [1]  # as the study counts; the folder is iter.000000
     train = campaign.potentials["deepmd-small"].train
     assert train is not None
     assert campaign.datasets[train.dataset].held_fraction == pytest.approx(0.1)
