@@ -169,19 +169,19 @@ def table(found: Sequence[ArrheniusRow]) -> Table:
     columns = [
         Column("system", "", lambda row: row.structure),
         *potential,
-        Column("species", "", lambda row: row.species),
+        Column("species", "", lambda row: row.species, detail=True),
         Column("Ea", "eV", lambda row: Measured(row.Ea_eV, row.Ea_std_eV)),
         Column("Ea published", "eV", lambda row: row.published_Ea),
         *several,
         Column(f"σ{at}", "S/cm", lambda row: Measured(row.sigma_target_S_cm)),
-        Column("68 %", "S/cm", lambda row: Range(*row.sigma_target_68_S_cm)),
-        Column("95 %", "S/cm", lambda row: Range(*row.sigma_target_95_S_cm)),
+        Column("68 %", "S/cm", lambda row: Range(*row.sigma_target_68_S_cm), detail=True),
+        Column("95 %", "S/cm", lambda row: Range(*row.sigma_target_95_S_cm), detail=True),
         Column("σ(300 K) published", "S/cm", lambda row: row.published_sigma),
-        Column("D0", "cm²/s", lambda row: Measured(row.D0_cm2_s)),
-        Column("χ²/dof", "", lambda row: f"{row.chi2:.2g}/{row.degrees_of_freedom}"),
-        Column("T × replicas", "", _temperatures_and_replicas),
+        Column("D0", "cm²/s", lambda row: Measured(row.D0_cm2_s), detail=True),
+        Column("χ²/dof", "", lambda row: f"{row.chi2:.2g}/{row.degrees_of_freedom}", detail=True),
+        Column("T × replicas", "", _temperatures_and_replicas, detail=True),
         Column("flags", "", lambda row: row.flags),
-        Column("id", "", lambda row: short_id(row.id)),
+        Column("id", "", lambda row: short_id(row.id), detail=True),
     ]
     notes += sorted({f"left out of the fit of {row.structure}: {reason}" for row in found for reason in row.excluded})
     title = "Activation energy and extrapolated conductivity"

@@ -142,17 +142,22 @@ def table(found: Sequence[ConductivityRow]) -> Table:
     columns = [
         Column("system", "", lambda row: row.structure),
         *potential,
-        Column("species", "", lambda row: row.species),
+        Column("species", "", lambda row: row.species, detail=True),
         Column("T", "K", lambda row: f"{row.temperature_K:g}"),
         Column("D", "cm²/s", lambda row: _with_interval(row.D_cm2_s, row.D_std_cm2_s, row.D_68_cm2_s)),
-        Column("D published", "cm²/s", lambda row: row.published_D),
+        Column("D published", "cm²/s", lambda row: row.published_D, detail=True),
         Column("σ", "S/cm", lambda row: _with_interval(row.sigma_S_cm, row.sigma_std_S_cm, row.sigma_68_S_cm)),
         Column("σ published", "S/cm", lambda row: row.published_sigma),
-        Column("replicas", "", lambda row: row.n_replicas or None),
-        Column("between replicas", "cm²/s", lambda row: row.D_between_replicas_cm2_s),
-        Column("log-log slopes", "", lambda row: ", ".join(f"{slope:.2f}" for slope in row.loglog_slopes) or None),
+        Column("replicas", "", lambda row: row.n_replicas or None, detail=True),
+        Column("between replicas", "cm²/s", lambda row: row.D_between_replicas_cm2_s, detail=True),
+        Column(
+            "log-log slopes",
+            "",
+            lambda row: ", ".join(f"{slope:.2f}" for slope in row.loglog_slopes) or None,
+            detail=True,
+        ),
         Column("flags", "", lambda row: row.flags),
-        Column("id", "", lambda row: short_id(row.id)),
+        Column("id", "", lambda row: short_id(row.id), detail=True),
     ]
     if any(row.from_fit for row in found):
         notes = [*notes, "intervals hold 68 %; single runs: `lipsdb query diffusion`"]

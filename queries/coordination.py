@@ -94,12 +94,12 @@ def table(found: Sequence[CoordinationRow]) -> Table:
         *potential,
         Column("centre", "", lambda row: row.centre),
         Column("neighbour", "", lambda row: row.neighbour),
-        Column("cutoff", "Å", lambda row: f"{row.cutoff_A:g}"),
+        Column("cutoff", "Å", lambda row: f"{row.cutoff_A:g}", detail=True),
         Column("T", "K", lambda row: f"{row.temperature_K:g}"),
         Column("seed", "", lambda row: row.seed),
         Column("mean", "", lambda row: f"{row.mean:.3f}"),
         *(percent(number) for number in numbers),
-        Column("id", "", lambda row: short_id(row.id)),
+        Column("id", "", lambda row: short_id(row.id), detail=True),
     ]
     title = "Coordination numbers, mean over atoms and frames"
     return Table("coordination", title, columns, found, notes, CoordinationRow)

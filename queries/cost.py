@@ -139,14 +139,14 @@ def table(found: Sequence[CostRow]) -> Table:
     """Lay the rows out as a table."""
     columns = [
         Column("work", "", lambda row: row.work),
-        Column("activity", "", lambda row: row.activity),
-        Column("campaign", "", lambda row: row.campaign),
+        Column("activity", "", lambda row: row.activity, detail=True),
+        Column("campaign", "", lambda row: row.campaign, detail=True),
         Column("documents", "", lambda row: row.n_documents),
         Column("jobs", "", lambda row: row.n_jobs),
         Column("cost", "core s", lambda row: f"{row.core_seconds:.1f}"),
         Column("speed", "steps/s", lambda row: row.steps_per_second),
-        Column("first start", "UTC", lambda row: f"{row.started_at:%Y-%m-%d %H:%M:%S}"),
-        Column("wall span", "s", lambda row: f"{row.wall_span_s:.1f}"),
+        Column("first start", "UTC", lambda row: f"{row.started_at:%Y-%m-%d %H:%M:%S}", detail=True),
+        Column("wall span", "s", lambda row: f"{row.wall_span_s:.1f}", detail=True),
         Column("flags", "", lambda row: row.flags),
     ]
     notes = ["wall span: from the first start to the last end, pauses included"] if found else []

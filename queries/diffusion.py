@@ -100,17 +100,17 @@ def table(found: Sequence[DiffusionRow]) -> Table:
     columns = [
         Column("system", "", lambda row: row.structure),
         *potential,
-        Column("species", "", lambda row: row.species),
+        Column("species", "", lambda row: row.species, detail=True),
         Column("T", "K", lambda row: f"{row.temperature_K:g}"),
         Column("seed", "", lambda row: row.seed),
-        Column("length", "ps", lambda row: f"{row.length_ps:g}"),
+        Column("length", "ps", lambda row: f"{row.length_ps:g}", detail=True),
         Column("D", "cm²/s", lambda row: Measured(row.D_cm2_s, row.D_std_cm2_s)),
-        Column("D 95 %", "cm²/s", lambda row: Range(*row.D_95_cm2_s)),
+        Column("D 95 %", "cm²/s", lambda row: Range(*row.D_95_cm2_s), detail=True),
         Column("σ", "S/cm", lambda row: Measured(row.sigma_S_cm, row.sigma_std_S_cm)),
-        Column("window", "ps", lambda row: f"{row.fit_start_ps:.3g} – {row.fit_stop_ps:.3g}"),
+        Column("window", "ps", lambda row: f"{row.fit_start_ps:.3g} – {row.fit_stop_ps:.3g}", detail=True),
         Column("log-log slope", "", lambda row: f"{row.loglog_slope:.2f}"),
-        Column("framework MSD", "Å²", lambda row: row.framework_msd_A2),
+        Column("framework MSD", "Å²", lambda row: row.framework_msd_A2, detail=True),
         Column("flags", "", lambda row: row.flags),
-        Column("id", "", lambda row: short_id(row.id)),
+        Column("id", "", lambda row: short_id(row.id), detail=True),
     ]
     return Table("diffusion", "Diffusion coefficients of single runs", columns, found, notes, DiffusionRow)

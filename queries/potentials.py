@@ -145,21 +145,23 @@ def _counts(dataset: Mapping[str, Any], field: str) -> dict[str, int]:
 def table(found: Sequence[PotentialRow]) -> Table:
     """Lay the rows out as a table."""
     columns = [
-        Column("potential", "", lambda row: short_id(row.id)),
-        Column("engine", "", lambda row: row.engine),
-        Column("cutoff", "Å", lambda row: f"{row.cutoff_A:g}"),
+        Column("potential", "", lambda row: short_id(row.id), detail=True),
+        Column("engine", "", lambda row: row.engine, detail=True),
+        Column("cutoff", "Å", lambda row: f"{row.cutoff_A:g}", detail=True),
         Column("system", "", lambda row: row.system),
         Column("trained on", "labels", lambda row: row.n_training),
         Column("held out", "labels", lambda row: row.n_held),
         Column("energy MAE", "meV/atom", lambda row: row.energy_mae_meV_per_atom),
-        Column("RMSE", "meV/atom", lambda row: row.energy_rmse_meV_per_atom),
+        Column("RMSE", "meV/atom", lambda row: row.energy_rmse_meV_per_atom, detail=True),
         Column("bias", "meV/atom", lambda row: row.energy_bias_meV_per_atom),
         Column("force MAE", "meV/Å", lambda row: row.force_mae_meV_per_A),
-        Column("RMSE", "meV/Å", lambda row: row.force_rmse_meV_per_A),
-        Column("virial MAE", "meV/atom", lambda row: row.virial_mae_meV_per_atom),
-        Column("RMSE", "meV/atom", lambda row: row.virial_rmse_meV_per_atom),
-        Column("training", "core s", lambda row: f"{row.core_seconds:.0f}" if row.system == ALL else None),
-        Column("made", "", lambda row: None if row.system != ALL else "adopted" if row.adopted else "here"),
+        Column("RMSE", "meV/Å", lambda row: row.force_rmse_meV_per_A, detail=True),
+        Column("virial MAE", "meV/atom", lambda row: row.virial_mae_meV_per_atom, detail=True),
+        Column("RMSE", "meV/atom", lambda row: row.virial_rmse_meV_per_atom, detail=True),
+        Column("training", "core s", lambda row: f"{row.core_seconds:.0f}" if row.system == ALL else None, detail=True),
+        Column(
+            "made", "", lambda row: None if row.system != ALL else "adopted" if row.adopted else "here", detail=True
+        ),
         Column("flags", "", lambda row: row.flags),
     ]
     notes = [

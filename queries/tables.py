@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -49,11 +49,14 @@ class Column:
         Unit in the header; empty if there is none.
     cell : callable
         Takes a row and gives the cell's value, as `lipsdb.queries.cells.format_cell` takes it.
+    detail : bool
+        Whether a narrow terminal may go without it.
     """
 
     name: str
     unit: str
     cell: Callable[[Any], Any]
+    detail: bool = False
 
     @property
     def header(self) -> str:
@@ -152,13 +155,66 @@ def render(table: Table, format: str = "table", *, width: int | None = None) -> 
 
 
 def _terminal(table: Table, width: int | None) -> str:
-    from rich import box
     from rich.console import Console
+    from rich.markup import escape
+
+    width = width or _natural_width()
+    columns, letters, left_out = _fitting(table, width)
+    console = Console(file=io.StringIO(), width=max(width, 20), color_system=None, emoji=False)
+    with console.capture() as capture:
+        if columns:
+            console.print(_grid(table, columns, letters))
+        else:
+            console.print(f"{escape(table.title)}\n")
+            for row in table.rows:
+                console.print(_record(table, row, letters))
+        for note in table.footnotes():
+            flag = note.partition(": ")[0]
+            console.print(f"  {f'{letters[flag]} ' if flag in letters else ''}{escape(note)}", highlight=False)
+        if left_out:
+            names = ", ".join(column.name for column in left_out)
+            console.print(f"  this terminal is too narrow for: {escape(names)} (--format md has all)", highlight=False)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _cell(column: Column, row: Any, letters: Mapping[str, str]) -> str:
+    value = column.cell(row)
+    if letters and column.name == "flags":
+        value = " ".join(letters[flag] for flag in value) or None
+    return format_cell(value, newline="\n")
+
+
+def _fitting(table: Table, width: int) -> tuple[list[Column], dict[str, str], list[Column]]:
+    """Columns that fit on the terminal, letters for the flags if need be, and what is left out; no columns: as records."""
+    columns = list(table.columns)
+    if _width(table, columns, {}) <= width or not table.rows:
+        return columns, {}, []
+    flags = [flag for flag in FOOTNOTES if any(flag in getattr(row, "flags", ()) for row in table.rows)]
+    letters = {flag: chr(ord("a") + index) for index, flag in enumerate(flags)}
+    columns = [column for column in columns if any(column.cell(row) not in {None, ()} for row in table.rows)]
+    left_out: list[Column] = []
+    while _width(table, columns, letters) > width and any(column.detail for column in columns):
+        last = [column for column in columns if column.detail][-1]
+        columns.remove(last)
+        left_out.insert(0, last)
+    return (columns, letters, left_out) if _width(table, columns, letters) <= width else ([], letters, [])
+
+
+def _width(table: Table, columns: Sequence[Column], letters: Mapping[str, str]) -> int:
+    """Characters that a row takes, with three between columns."""
+    texts = [
+        [column.name, f"({column.unit})", *(_cell(column, row, letters) for row in table.rows)] for column in columns
+    ]
+    return sum(3 + max(len(line) for text in cells for line in text.split("\n")) for cells in texts)
+
+
+def _grid(table: Table, columns: Sequence[Column], letters: Mapping[str, str]) -> Any:
+    from rich import box
     from rich.markup import escape
     from rich.table import Table as RichTable
 
     shown = RichTable(title=escape(table.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in table.columns:
+    for column in columns:
         values = [column.cell(row) for row in table.rows]
         flat = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
         numeric = any(isinstance(value, (int, float, Measured, Range)) for value in flat)
@@ -166,20 +222,30 @@ def _terminal(table: Table, width: int | None) -> str:
         unit = f"\n({column.unit})" if column.unit else ""
         shown.add_column(escape(column.name + unit), justify="right" if numeric else "left", no_wrap=whole)
     for row in table.rows:
-        shown.add_row(*(escape(format_cell(column.cell(row), newline="\n")) for column in table.columns))
-    console = Console(file=io.StringIO(), width=width or _natural_width(), color_system=None, emoji=False)
-    with console.capture() as capture:
-        console.print(shown)
-        for note in table.footnotes():
-            console.print(f"  {escape(note)}", highlight=False)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+        shown.add_row(*(escape(_cell(column, row, letters)) for column in columns))
+    return shown
+
+
+def _record(table: Table, row: Any, letters: Mapping[str, str]) -> Any:
+    """One row as lines of name and value, where not even the essential columns fit side by side."""
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    shown = RichTable.grid(padding=(0, 2))
+    for column in table.columns:
+        if column.cell(row) not in {None, ()}:
+            shown.add_row(f"  {escape(column.header)}", escape(_cell(column, row, letters)))
+    shown.add_row("", "")
+    return shown
 
 
 def _natural_width() -> int:
+    import os
     import shutil
     import sys
 
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 250
+    asked = os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if asked else 250
 
 
 def _jsonable(value: Any) -> Any:

@@ -32,7 +32,7 @@ def duration(core_seconds: float) -> str:
     Examples
     --------
     >>> duration(42.4), duration(5000), duration(200_000)
-    ('42 s', '1 h 23 min', '2 d 8 h')
+    ('42 s', '1 h 23 min', '2 d 7 h')
     """
     if core_seconds < 100:
         return f"{core_seconds:.0f} s"
