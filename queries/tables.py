@@ -185,7 +185,7 @@ def _cell(column: Column, row: Any, letters: Mapping[str, str]) -> str:
 
 
 def _fitting(table: Table, width: int) -> tuple[list[Column], dict[str, str], list[Column]]:
-    """Columns that fit on the terminal, letters for the flags if need be, and what is left out; no columns: as records."""
+    """Columns that fit on the terminal (none: as records), letters for flags if need be, and what is left out."""
     columns = list(table.columns)
     if _width(table, columns, {}) <= width or not table.rows:
         return columns, {}, []
