@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import queue
+import multiprocessing
+import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from lipsdb.provenance.canonical import Encoded
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import identity, seal
 from lipsdb.published import system_of_formula
-from lipsdb.store.database import Database
+from lipsdb.settings import Settings
+from lipsdb.store.database import Database, connect
 from lipsdb.structures.composition import formula
 
 _BATCH = 500
@@ -180,41 +182,79 @@ def ingest_deepmd(
     force_limit_eV_A : float
         A folder with a larger force is refused.
     progress : callable, optional
-        Called after each folder with its outcome, the folders done and their number. Labels may still be on
-        their way to the server then: `n_new` is final in the summary.
+        Called after each folder with its outcome, the folders done and their number.
 
     Returns
     -------
     IngestSummary
         A broken folder is refused with its reason; the others go in.
     """
-    watch = Stopwatch("ingest")
-    made_by = Encoded.of(watch.made_by(versions_of("pymongo")).model_dump())
+    made_by = Encoded.of(Stopwatch("ingest").made_by(versions_of("pymongo")).model_dump())
     folders = find_folders(root)
+    ingest = _FolderIngest(root, level_of_theory, source, tuple(campaigns), force_limit_eV_A, made_by)
     summary = IngestSummary()
-    with _Writer(database) as writer:
-        for count, folder in enumerate(folders, 1):
-            outcome = FolderOutcome(folder.relative_to(root).as_posix())
-            summary.folders.append(outcome)
-            try:
-                frames = read_folder(folder)
-                check_frames(frames, force_limit_eV_A)
-            except BadInputError as error:
-                outcome.refused = str(error)
-            else:
-                composition = formula(frames.numbers)
-                origin = origin_of(folder, root, source, composition)
-                outcome.system, outcome.formula, outcome.n_frames = origin.system, composition, len(frames.energies)
-                labels = FolderLabels.of(frames, origin, level_of_theory)
-                known = _known(database, labels.ids)
-                database.join_campaigns([id_ for id_ in labels.ids if id_ in known], campaigns)
-                new = [index for index, id_ in enumerate(labels.ids) if id_ not in known]
-                for start in range(0, len(new), _BATCH):
-                    chosen = new[start : start + _BATCH]
-                    writer.put(list(labels.documents(chosen, made_by, campaigns)), outcome)
-            if progress is not None:
-                progress(outcome, count, len(folders))
+    for outcome in _outcomes(database, ingest, folders):
+        summary.folders.append(outcome)
+        if progress is not None:
+            progress(outcome, len(summary.folders), len(folders))
     return summary
+
+
+def _outcomes(database: Database, ingest: _FolderIngest, folders: Sequence[Path]) -> Iterator[FolderOutcome]:
+    """Outcomes in the order of the folders; several at a time where processes can be forked."""
+    n_processes = min(os.cpu_count() or 1, len(folders))
+    if n_processes == 1 or "fork" not in multiprocessing.get_all_start_methods():
+        yield from (ingest.of(database, folder) for folder in folders)
+        return
+    fork = multiprocessing.get_context("fork")  # a fresh interpreter's imports would cost what it saves
+    with ProcessPoolExecutor(n_processes, fork, _connect_process, (database.settings,)) as pool:
+        yield from pool.map(_of_process, [(ingest, folder) for folder in folders])
+
+
+_database_of_process: Database | None = None  # MongoDB's clients must not cross a fork
+
+
+def _connect_process(settings: Settings) -> None:
+    global _database_of_process  # noqa: PLW0603
+    _database_of_process = connect(settings)
+
+
+def _of_process(task: tuple[_FolderIngest, Path]) -> FolderOutcome:
+    assert _database_of_process is not None
+    return task[0].of(_database_of_process, task[1])
+
+
+@dataclass(frozen=True)
+class _FolderIngest:
+    """How the folders of one tree are read into labels."""
+
+    root: Path
+    level_of_theory: str
+    source: str
+    campaigns: tuple[str, ...]
+    force_limit_eV_A: float
+    made_by: Encoded
+
+    def of(self, database: Database, folder: Path) -> FolderOutcome:
+        """Read, check and store one folder."""
+        outcome = FolderOutcome(folder.relative_to(self.root).as_posix())
+        try:
+            frames = read_folder(folder)
+            check_frames(frames, self.force_limit_eV_A)
+        except BadInputError as error:
+            outcome.refused = str(error)
+            return outcome
+        composition = formula(frames.numbers)
+        origin = origin_of(folder, self.root, self.source, composition)
+        outcome.system, outcome.formula, outcome.n_frames = origin.system, composition, len(frames.energies)
+        labels = FolderLabels.of(frames, origin, self.level_of_theory)
+        known = _known(database, labels.ids)
+        database.join_campaigns([id_ for id_ in labels.ids if id_ in known], self.campaigns)
+        new = [index for index, id_ in enumerate(labels.ids) if id_ not in known]
+        for start in range(0, len(new), _BATCH):
+            chosen = new[start : start + _BATCH]
+            outcome.n_new += database.insert_many(list(labels.documents(chosen, self.made_by, self.campaigns)))
+        return outcome
 
 
 def _known(database: Database, ids: Sequence[str]) -> set[str]:
@@ -225,36 +265,3 @@ def _known(database: Database, ids: Sequence[str]) -> set[str]:
     if not database.existing("label", [ids[0], ids[len(ids) // 2], ids[-1]]):
         return set()
     return database.existing("label", ids)
-
-
-class _Writer:
-    """Writes batches in a thread of its own, so that the server works while the next batch is hashed."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._queue: queue.Queue[tuple[list[dict[str, Any]], FolderOutcome] | None] = queue.Queue(maxsize=4)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True)
-
-    def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if self._error is None:
-                try:
-                    item[1].n_new += self._database.insert_many(item[0])
-                except BaseException as error:
-                    self._error = error
-
-    def put(self, batch: list[dict[str, Any]], outcome: FolderOutcome) -> None:
-        if self._error is not None:
-            raise self._error
-        self._queue.put((batch, outcome))
-
-    def __enter__(self) -> _Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        if self._error is not None and exception[0] is None:
-            raise self._error
