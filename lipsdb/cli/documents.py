@@ -118,7 +118,10 @@ def lineage(
     database = connect()
     found = lineages.lineage(database, database.find(id_)["_id"], "down" if down else "up", depth)
     if format_ is LineageFormat.tree:
-        out.print(lineages.as_tree(found))
+        from rich.console import Console
+
+        # ids stand at the end of the lines: let the terminal wrap them rather than cut them off
+        Console(highlight=False, width=max(out.width, 250)).print(lineages.as_tree(found))
     elif format_ is LineageFormat.json:
         print_json(lineages.as_json(found))
     else:
