@@ -74,6 +74,30 @@ def select(criteria: Mapping[str, Any], campaign: str | None) -> list[Stage]:
     return [{"$match": wanted or {"_id": {"$gte": ""}}}]
 
 
+def property_of_runs(name: str, campaign: str | None, *, of: str, series: str) -> Aggregation:
+    """The pipeline for a property that each run has, sorted by structure, subject, potential and conditions.
+
+    Parameters
+    ----------
+    name : str
+        The property.
+    campaign : str, optional
+        Only what this campaign asked for.
+    of : str
+        Field of the answer that names the subject: 'species', 'centre' …
+    series : str
+        Field of the answer to leave out: its long arrays.
+    """
+    order = (of, "conditions.potential_id", "conditions.temperature_K", "conditions.seed")
+    pipeline = [
+        *select({"asked.property": name}, campaign),
+        {"$project": {"asked": 1, "answer": 1, "campaigns": 1}},
+        {"$unset": f"answer.{series}"},
+        {"$sort": {"answer.conditions.structure": 1, **{f"answer.{field}": 1 for field in order}, "_id": 1}},
+    ]
+    return Aggregation("properties", pipeline)
+
+
 def check_campaign(database: Database, campaign: str | None) -> None:
     """Make sure that a campaign exists.
 

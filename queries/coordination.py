@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.queries.aggregation import Aggregation, fetch, select
+from lipsdb.queries.aggregation import Aggregation, fetch, property_of_runs
 from lipsdb.queries.tables import Column, Table, potential_columns, short_id
 
 if TYPE_CHECKING:
@@ -37,21 +37,7 @@ class CoordinationRow:
 
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: coordination properties without their time series."""
-    pipeline = [
-        *select({"asked.property": "coordination"}, campaign),
-        {"$project": {"asked": 1, "answer": 1, "campaigns": 1}},
-        {"$unset": "answer.mean_by_frame"},
-        {
-            "$sort": {
-                "answer.conditions.structure": 1,
-                "answer.centre": 1,
-                "answer.conditions.temperature_K": 1,
-                "answer.conditions.seed": 1,
-                "_id": 1,
-            }
-        },
-    ]
-    return Aggregation("properties", pipeline)
+    return property_of_runs("coordination", campaign, of="centre", series="mean_by_frame")
 
 
 def rows(database: Database, campaign: str | None = None) -> list[CoordinationRow]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.queries.aggregation import Aggregation, fetch, select
+from lipsdb.queries.aggregation import Aggregation, fetch, property_of_runs
 from lipsdb.queries.tables import Column, Measured, Range, Table, potential_columns, short_id
 
 if TYPE_CHECKING:
@@ -45,22 +45,7 @@ class DiffusionRow:
 
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: diffusion properties without their MSD curves."""
-    pipeline = [
-        *select({"asked.property": "diffusion"}, campaign),
-        {"$project": {"asked": 1, "answer": 1, "campaigns": 1}},
-        {"$unset": "answer.msd"},
-        {
-            "$sort": {
-                "answer.conditions.structure": 1,
-                "answer.species": 1,
-                "answer.conditions.potential_id": 1,
-                "answer.conditions.temperature_K": 1,
-                "answer.conditions.seed": 1,
-                "_id": 1,
-            }
-        },
-    ]
-    return Aggregation("properties", pipeline)
+    return property_of_runs("diffusion", campaign, of="species", series="msd")
 
 
 def rows(database: Database, campaign: str | None = None) -> list[DiffusionRow]:
