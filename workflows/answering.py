@@ -26,6 +26,7 @@ from lipsdb.documents import document_types
 from lipsdb.documents.base import Document, Input, MadeBy, Model
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import Stopwatch
+from lipsdb.settings import Settings, read_settings
 from lipsdb.store.database import Database, connect
 
 PATIENCE_S = 90.0  # how long a worker waits for a server that went away
@@ -33,14 +34,13 @@ _PROGRESS_INTERVAL_S = 1.0
 
 
 @lru_cache(maxsize=1)
-def _database_of_process(pid: int, environment: tuple[tuple[str, str], ...]) -> Database:
-    return connect(patience_s=PATIENCE_S)
+def _database_of_process(pid: int, settings: Settings) -> Database:
+    return connect(settings, patience_s=PATIENCE_S)
 
 
 def worker_database() -> Database:
     """The database of this process (MongoDB clients must not cross a fork)."""
-    environment = tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("LIPSDB_")))
-    return _database_of_process(os.getpid(), environment)
+    return _database_of_process(os.getpid(), read_settings())
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lipsdb.campaigns.load import CampaignFile
@@ -28,7 +27,6 @@ class CampaignQuestions:
     structures: dict[str, Question] = field(default_factory=dict)
     datasets: dict[str, Question] = field(default_factory=dict)
     potentials: dict[str, Question | dict[str, str]] = field(default_factory=dict)
-    adopted: dict[str, Path] = field(default_factory=dict)
     runs: dict[str, list[Question]] = field(default_factory=dict)
     properties: dict[str, list[Question]] = field(default_factory=dict)
 
@@ -65,8 +63,7 @@ def ask(file: CampaignFile) -> CampaignQuestions:
         if potential.adopt is not None:
             from lipsdb.ingest.potential import reference_of_record
 
-            asked.adopted[name] = file.resolve(potential.adopt)
-            asked.potentials[name] = reference_of_record(asked.adopted[name])
+            asked.potentials[name] = reference_of_record(file.resolve(potential.adopt))
         elif potential.train is not None:
             maker_ = DeepMDMaker(f"train {name}", potential.train.settings, potential.train.threads)
             asked.potentials[name] = maker_.question(asked.datasets[potential.train.dataset])
@@ -127,18 +124,18 @@ def plan(database: Database, file: CampaignFile) -> Plan:
 
     Costs are estimated from the database's own records of like work.
     """
-    from lipsdb.workflows.estimate import estimate_core_seconds
+    from lipsdb.workflows.estimate import Estimates
     from lipsdb.workflows.launchpad import waiting_documents
 
-    questions = list(ask(file))
-    ids, blocked = [], None
+    questions, blocked = list(ask(file)), None
+    ids = []
     for question in questions:
         try:
             ids.append(question.id(database))
         except NotFoundError as error:
             blocked = str(error)
             break
-    known, waiting = database.known(ids), waiting_documents(database, ids)
+    known, waiting, estimates = database.known(ids), waiting_documents(database, ids), Estimates(database)
     rows = []
     for question, id_ in zip(questions, ids, strict=False):
         if id_ in known:
@@ -146,7 +143,7 @@ def plan(database: Database, file: CampaignFile) -> Plan:
         else:
             firework = waiting.get(id_)
             state, fw_id = (firework["state"], firework["fw_id"]) if firework else ("to do", None)
-            rows.append(PlannedQuestion(question, id_, state, fw_id, estimate_core_seconds(database, question)))
+            rows.append(PlannedQuestion(question, id_, state, fw_id, estimates.core_seconds(question)))
     return Plan(rows, blocked)
 
 
@@ -176,15 +173,13 @@ def submit(database: Database, file: CampaignFile) -> Submission:
 
     name = file.campaign.name
     _register(database, file)
-    questions = ask(file)
-    adopted = [adopt_potential(database, folder, [name])["id"] for folder in questions.adopted.values()]
+    folders = [file.resolve(one.adopt) for one in file.campaign.potentials.values() if one.adopt is not None]
+    adopted = [adopt_potential(database, folder, [name])["id"] for folder in folders]
     planned = plan(database, file)
     if planned.blocked is not None:
         raise NotFoundError(planned.blocked)
     state = {row.document_id: row.state for row in planned.rows}
-    everything = list(questions)
-    for question in everything:
-        question.id(database)
+    everything = [row.question for row in planned.rows]
     wanted = _wanted(everything, state, database)
     known = database.known(state)
     for kind_ids in _by_kind([id_ for id_ in state if state[id_] == "known"]):

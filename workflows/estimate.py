@@ -9,35 +9,43 @@ from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.store.database import Database
 from lipsdb.workflows.answering import Question
 
-_RECENT = 20
+_SAMPLE = 20
 SMALL_WORK = 100.0
 
 
-def estimate_core_seconds(database: Database, question: Question) -> float | None:
-    """Estimated cost of a question in core-seconds.
+class Estimates:
+    """Costs of questions; asks the database once for each kind of work.
 
     Parameters
     ----------
     database : Database
         Its records of finished work are the base.
-    question : Question
-        What would be computed.
-
-    Returns
-    -------
-    float or None
-        Runs scale with steps and training with its steps; of other work the median counts. None if nothing like it
-        was done here before.
     """
-    criteria: dict[str, Any] = {}
-    if question.kind == "property":
-        criteria = {"asked.property": question.asked.model_dump()["property"]}
-    fields = {"made_by.core_seconds": 1, "asked.settings": 1}
-    recent = database.collection(COLLECTIONS[question.kind]).find(criteria, fields).sort("_id", 1).limit(_RECENT)
-    rates = sorted(
-        document["made_by"]["core_seconds"] / size_of(question.kind, document["asked"]) for document in recent
-    )
-    return rates[len(rates) // 2] * question.size if rates else None
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._rates: dict[tuple[str, str | None], float | None] = {}
+
+    def core_seconds(self, question: Question) -> float | None:
+        """Estimated cost of a question in core-seconds.
+
+        Runs scale with steps and training with its steps; of other work the median counts. None if nothing like it was
+        done here before.
+        """
+        asked = question.asked.model_dump()
+        work = (question.kind, asked["property"] if question.kind == "property" else None)
+        if work not in self._rates:
+            self._rates[work] = self._rate(*work)
+        rate = self._rates[work]
+        return None if rate is None else rate * question.size
+
+    def _rate(self, kind: str, property_: str | None) -> float | None:
+        """Median cost of a step of such work, over a sample of what was done."""
+        criteria = {} if property_ is None else {"asked.property": property_}
+        fields = {"made_by.core_seconds": 1, "asked.settings": 1}
+        sample = self._database.collection(COLLECTIONS[kind]).find(criteria, fields).sort("_id", 1).limit(_SAMPLE)
+        rates = sorted(document["made_by"]["core_seconds"] / size_of(kind, document["asked"]) for document in sample)
+        return rates[len(rates) // 2] if rates else None
 
 
 def size_of(kind: str, asked: Mapping[str, Any]) -> float:

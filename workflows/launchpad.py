@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from fireworks import LaunchPad
 
+from lipsdb.provenance.audit_launches import SILENT_AFTER
 from lipsdb.store.database import Database
 
 PING_S = 60  # FireWorks' own default is an hour: a killed job would look alive for four
-EXPIRATION_S = 300
 
 
 def _authenticating_uri(database: Database) -> str:
@@ -66,7 +66,7 @@ def write_fireworks_files(database: Database, folder: Path) -> list[Path]:
         "LAUNCHPAD_LOC": str(folder / "my_launchpad.yaml"),
         "FWORKER_LOC": str(folder / "my_fworker.yaml"),
         "PING_TIME_SECS": PING_S,
-        "RUN_EXPIRATION_SECS": EXPIRATION_S,
+        "RUN_EXPIRATION_SECS": int(SILENT_AFTER.total_seconds()),
         "PRINT_FW_YAML": False,
     }
     contents = {
@@ -99,5 +99,5 @@ def initialise(pad: LaunchPad, database: Database) -> None:
 def waiting_documents(database: Database, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Fireworks that are to make these documents and are not given up, by document id."""
     alive = {"spec.document": {"$in": list(ids)}, "state": {"$nin": ["ARCHIVED", "DEFUSED", "COMPLETED"]}}
-    fields = {"fw_id": 1, "state": 1, "name": 1, "spec.document": 1, "spec._tasks.job.uuid": 1}
+    fields = {"fw_id": 1, "state": 1, "spec.document": 1}
     return {entry["spec"]["document"]: entry for entry in database.collection("fireworks").find(alive, fields)}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from fireworks import LaunchPad
 
+from lipsdb.provenance.audit_launches import is_silent
 from lipsdb.store.database import Database
 from lipsdb.workflows.failures import failures
-from lipsdb.workflows.launchpad import EXPIRATION_S
 
 # Failures that say nothing about the job itself: it is run again. Others stay FIZZLED until somebody looks.
 _INTERRUPTIONS = (
@@ -44,11 +42,17 @@ def worker_name(pid: int | None = None) -> str:
     return f"{platform.node()}:{pid}:{_start_of_process(pid)}"
 
 
-def _start_of_process(pid: int) -> str:
+def _process_fields(pid: int) -> list[str]:
+    """What the kernel says of a process, from its state on; empty if it does not exist."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
+        return []
+
+
+def _start_of_process(pid: int) -> str:
+    fields = _process_fields(pid)
+    return fields[19] if fields else ""
 
 
 def worker_is_gone(name: str) -> bool | None:
@@ -57,30 +61,8 @@ def worker_is_gone(name: str) -> bool | None:
     pid, start = rest, name.rpartition(":")[2]
     if host != platform.node() or not pid.isdigit():
         return None
-    return not start or _start_of_process(int(pid)) != start or _is_zombie(int(pid))
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def _time(value: Any) -> datetime | None:
-    """FireWorks keeps times as ISO strings or dates, UTC without saying so."""
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = datetime.fromisoformat(value)
-    if not isinstance(value, datetime):
-        return None
-    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-
-
-def last_sign_of_life(launch: dict[str, Any]) -> datetime | None:
-    """Time of a launch's last ping or change of state."""
-    times = [_time(entry.get("updated_on") or entry.get("created_on")) for entry in launch.get("state_history", [])]
-    return max((time for time in times if time is not None), default=None)
+    fields = _process_fields(int(pid))
+    return not start or not fields or fields[19] != start or fields[0] == "Z"
 
 
 def recover(database: Database, pad: LaunchPad) -> Recovery:
@@ -113,8 +95,7 @@ def recover(database: Database, pad: LaunchPad) -> Recovery:
         fw_id = by_launch[launch["launch_id"]]
         is_gone = worker_is_gone(launch["fworker"]["name"])
         if is_gone is None:
-            sign = last_sign_of_life(launch)
-            is_gone = sign is None or datetime.now(UTC) - sign > timedelta(seconds=EXPIRATION_S)
+            is_gone = is_silent(launch)
         if is_gone:
             gone.append((fw_id, launch))
         else:

@@ -78,7 +78,7 @@ def _check_launch_of(survey: Survey, id_: str, fw_id: int, launch_id: int, launc
         survey.error(
             "launches", id_, f"the launch {launch_id} that made it is of Firework {launch['fw_id']}, not {fw_id}"
         )
-    elif launch["state"] not in {"COMPLETED", "RUNNING"} or (launch["state"] == "RUNNING" and _is_silent(launch)):
+    elif launch["state"] not in {"COMPLETED", "RUNNING"} or (launch["state"] == "RUNNING" and is_silent(launch)):
         message = (
             f"the launch {launch_id} of Firework {fw_id} stopped ({launch['state']}) after the document was stored"
         )
@@ -127,7 +127,7 @@ def _check_alive(survey: Survey, firework: Mapping[str, Any], launches: Mapping[
             f"firework-{fw_id}",
             f"{firework['name']} is RUNNING without a launch; `lpad rerun_fws -i {fw_id}`",
         )
-    elif _is_silent(launch):
+    elif is_silent(launch):
         heard = _last_heard(launch)
         since = "never" if heard is None else f"last at {heard:%Y-%m-%d %H:%M:%S} UTC"
         message = f"{firework['name']} hangs: RUNNING on {launch.get('host')}, but heard of {since}"
@@ -135,7 +135,8 @@ def _check_alive(survey: Survey, firework: Mapping[str, Any], launches: Mapping[
         survey.error("launches", f"firework-{fw_id}", f"{message}; {remedy}, or `lpad rerun_fws -i {fw_id}`")
 
 
-def _is_silent(launch: Mapping[str, Any]) -> bool:
+def is_silent(launch: Mapping[str, Any]) -> bool:
+    """Whether a launch has given no sign of life for `SILENT_AFTER`."""
     heard = _last_heard(launch)
     return heard is None or datetime.now(UTC) - heard > SILENT_AFTER
 
