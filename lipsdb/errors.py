@@ -20,7 +20,19 @@ class ServerError(LipsdbError):
 
 
 class RefusedError(LipsdbError):
-    """A result that fails its gate (unphysical, unconverged, incomplete) and is not stored."""
+    """A result that fails a gate (unphysical, unconverged, incomplete) and is not stored.
+
+    Parameters
+    ----------
+    message : str
+        The value, what is allowed, the remedy.
+    gate : str
+        Which gate: 'scf', 'finite', 'size', 'structure', 'valence', 'level', 'file' …
+    """
+
+    def __init__(self, message: str, gate: str = "result") -> None:
+        super().__init__(message)
+        self.gate = gate
 
 
 class InterruptedRunError(LipsdbError):

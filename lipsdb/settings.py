@@ -35,6 +35,16 @@ class Settings(BaseSettings):
         None, description="Folder for running jobs, shared by the workers of one machine; by default in `home`."
     )
 
+    cp2k_command: str | None = Field(
+        None,
+        description="Command that runs CP2K, such as 'srun cp2k.psmp' or 'mpirun -n {ranks} cp2k.psmp'; found by "
+        "itself if not set.",
+    )
+    cp2k_max_scf: int = Field(
+        100, ge=1, description="SCF steps of CP2K after which custodian tries other mixing (not for AIMD)."
+    )
+    vasp_command: str | None = Field(None, description="Command that runs VASP, such as 'srun vasp_std'.")
+
     @field_validator("database")
     @classmethod
     def _allowed_database_name(cls, value: str) -> str:

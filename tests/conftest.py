@@ -44,3 +44,28 @@ def database(settings: Settings) -> Iterator[Database]:
     yield connected
     connected.client.drop_database(settings.database)
     connected.client.close()
+
+
+@pytest.fixture
+def small_level(tmp_path: Path) -> Path:
+    """A level of theory that CP2K computes in seconds: the study's, with a low cutoff."""
+    from importlib import resources
+
+    text = resources.files("lipsdb.dft").joinpath("levels/disorder.yaml").read_text(encoding="utf-8")
+    for old, new in (("name: disorder\n", "name: small\n"), ("Ry: 500.0", "Ry: 150.0"), ("Ry: 50.0", "Ry: 30.0")):
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def li2s_file(tmp_path: Path) -> Path:
+    """Three atoms of Li2S in a small cell."""
+    path = tmp_path / "li2s.extxyz"
+    path.write_text(
+        '3\nLattice="4.0 0 0 0 4.6 0 0 0 4.2" Properties=species:S:1:pos:R:3 pbc="T T T"\n'
+        "Li 0.1 0.0 0.0\nLi 2.1 2.3 0.1\nS 2.0 0.2 2.1\n"
+    )
+    return path

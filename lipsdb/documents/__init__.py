@@ -13,9 +13,12 @@ def document_types() -> dict[str, type[Document]]:
     from lipsdb.documents.campaign import Campaign
     from lipsdb.documents.dataset import Dataset
     from lipsdb.documents.label import Label
+    from lipsdb.documents.level_of_theory import LevelOfTheory
     from lipsdb.documents.potential import Potential
     from lipsdb.documents.property import Property
+    from lipsdb.documents.refusal import Refusal
     from lipsdb.documents.run import Run
     from lipsdb.documents.structure import Structure
 
-    return {model.kind: model for model in (Structure, Label, Dataset, Potential, Run, Property, Campaign)}
+    models = (LevelOfTheory, Structure, Label, Refusal, Dataset, Potential, Run, Property, Campaign)
+    return {model.kind: model for model in models}

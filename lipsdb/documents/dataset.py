@@ -17,6 +17,7 @@ class DatasetAsked(Model):
         description="Frames of a trajectory are split in blocks of so many neighbours, which stay together.", gt=0
     )
     seed: int = Field(description="Seed of the split.")
+    mixed_levels_of_theory: bool = Field(description="Whether labels of several levels of theory may stand in it.")
 
 
 class DatasetSystem(Model):
@@ -32,14 +33,18 @@ class DatasetAnswer(Model):
     """The split."""
 
     level_of_theory: list[str] = Field(description="Levels of theory of the labels; more than one only if asked for.")
-    held: Array = Field(description="For each input, in order: True if it is held out, (n_labels,) bool.")
+    held: Array = Field(description="For each label, in order: True if it is held out, (n_labels,) bool.")
     systems: list[DatasetSystem] = Field(description="Counts by system.")
     n_training: int = Field(description="Labels used for training.")
     n_held: int = Field(description="Labels held out.")
 
 
 class Dataset(Document):
-    """Document of `datasets`; its inputs are the labels, in the order of their ids."""
+    """Document of `datasets`.
+
+    Its inputs are the labels in the order of their ids (role 'label'), then those that were asked for and refused
+    (role 'refused').
+    """
 
     kind: ClassVar[str] = "dataset"
     asked: DatasetAsked

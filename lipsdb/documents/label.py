@@ -14,10 +14,14 @@ from lipsdb.documents.base import Array, Document, Model
 
 
 class LabelAsked(Model):
-    """Which configuration, at which level of theory."""
+    """Which configuration, at which level of theory; the level's document is an input."""
 
-    geometry: str = Field(description="Digest of numbers, positions and cell (see `geometry_digest`).")
+    geometry: str | None = Field(
+        None, description="Digest of the configuration (`geometry_digest`); None if an input gives the configuration."
+    )
+    frame: int | None = Field(None, description="Index of the frame in the run that is an input, from 0.")
     level_of_theory: str = Field(description="Name of the level of theory.")
+    repeat: int = Field(0, description="0 for the first calculation; others repeat it, to check it.", ge=0)
 
 
 class LabelOrigin(Model):
@@ -36,6 +40,7 @@ class LabelOrigin(Model):
 class LabelAnswer(Model):
     """The configuration and what DFT gave for it."""
 
+    geometry: str = Field(description="Digest of numbers, positions and cell (`geometry_digest`).")
     formula: str = Field(description="Composition of the cell.")
     n_atoms: int = Field(description="Number of atoms.", gt=0)
     numbers: Array = Field(description="Atomic numbers, (n_atoms,).")
@@ -47,12 +52,16 @@ class LabelAnswer(Model):
 
 
 class Label(Document):
-    """Document of `labels`; the origin is sealed but no part of the content, which is the same from anywhere."""
+    """Document of `labels`; its inputs are the level of theory and, if it was computed here, where the atoms come from.
+
+    The origin is sealed but no part of the content, which is the same from anywhere.
+    """
 
     kind: ClassVar[str] = "label"
     indexes = (
         [("origin.system", 1), ("asked.level_of_theory", 1), ("origin.iteration", 1), ("answer.formula", 1)],
         [("asked.level_of_theory", 1), ("origin.folder", 1), ("origin.frame", 1)],
+        [("answer.geometry", 1)],
     )
     asked: LabelAsked
     answer: LabelAnswer

@@ -1,4 +1,4 @@
-"""Runs: molecular dynamics of a structure with a potential."""
+"""Runs: molecular dynamics of a structure with a potential, or ab initio at a level of theory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from lipsdb.documents.base import Array, ArtifactReference, Document, Model
 
 
 class RunAsked(Model):
-    """The conditions; structure and potential are the inputs."""
+    """The conditions; structure and potential, or structure and level of theory, are the inputs."""
 
-    program: str = Field(description="MD program.")
-    settings: dict[str, Any] = Field(description="`lipsdb.md.settings.MDSettings`, complete.")
+    program: str = Field(description="Program: 'lammps', or the code of the level of theory: 'cp2k' …")
+    settings: dict[str, Any] = Field(
+        description="`lipsdb.md.settings.MDSettings`, or `lipsdb.dft.settings.AimdSettings`, complete."
+    )
 
 
 class RunAnswer(Model):
@@ -24,8 +26,8 @@ class RunAnswer(Model):
     frame_interval_ps: float = Field(description="Time between frames, ps.")
     trajectory: ArtifactReference = Field(description="AMBER NetCDF, unwrapped positions in Å, input order of atoms.")
     topology: ArtifactReference = Field(description="First frame with elements (extended XYZ), for viewers.")
-    restart: ArtifactReference = Field(description="LAMMPS restart file of the last step.")
-    thermo: dict[str, Array] = Field(description="Columns of the thermodynamic output of production.")
+    restart: ArtifactReference = Field(description="The program's own restart file of the last step.")
+    thermo: dict[str, Array] = Field(description="Columns of the thermodynamic output of production, by step.")
     thermo_units: dict[str, str] = Field(description="Unit of each column.")
     mean_temperature_K: float = Field(description="Mean over production, K.")
     mean_pressure_bar: float = Field(description="Mean over production, bar.")

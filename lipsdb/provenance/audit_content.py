@@ -39,7 +39,7 @@ def documents(
 
 def check_documents(database: Database, survey: Survey, progress: Progress) -> None:
     """Recompute identity, content and seal of every document, and remember what the other checks need."""
-    from lipsdb.export.potential import artifact_references
+    from lipsdb.export.record import artifact_references
 
     for kind, name in COLLECTIONS.items():
         total = _number(database, name, kind, survey.scope)
@@ -53,7 +53,7 @@ def check_documents(database: Database, survey: Survey, progress: Progress) -> N
                 named = survey.files.setdefault(str(reference["sha256"]), [])
                 if id_ not in named:
                     named.append(id_)
-            _remember_launch(database, survey, id_, document.get("made_by"))
+            _remember_launch(database, survey, document)
             done += 1
             if done % _TOLD_EVERY == 0:
                 progress(name, done, max(done, total))
@@ -76,11 +76,23 @@ def _misplaced(document: Mapping[str, Any], kind: str, name: str) -> Iterator[st
     yield f"its schema version {version!r} is unknown (known: 1 to {SCHEMA_VERSION}); a newer lipsdb may read it"
 
 
-def _remember_launch(database: Database, survey: Survey, id_: str, made_by: Any) -> None:
+def _remember_launch(database: Database, survey: Survey, document: Mapping[str, Any]) -> None:
+    id_, made_by = str(document["_id"]), document.get("made_by")
     if not isinstance(made_by, Mapping) or made_by.get("launchpad") != database.identifier:
         return  # made outside FireWorks, or adopted from another database
     if isinstance(made_by.get("fw_id"), int):
-        survey.made_in[id_] = (made_by["fw_id"], made_by.get("launch_id"))
+        survey.made_in[id_] = (made_by["fw_id"], made_by.get("launch_id"), _asked_for(document))
+
+
+def _asked_for(document: Mapping[str, Any]) -> frozenset[str]:
+    """Ids that the Firework that made a document may have been asked for."""
+    kind, asked = str(document["_id"]).partition("-")[0], document.get("asked")
+    wanted = {str(document["_id"])}
+    if kind == "refusal" and isinstance(asked, Mapping):
+        wanted.add(str(asked.get("document")))
+    if kind in {"label", "refusal"}:
+        wanted |= {link["id"] for link in links_of(document) if link["id"].startswith("run-")}
+    return frozenset(wanted)
 
 
 def check_links(database: Database, survey: Survey, progress: Progress) -> None:

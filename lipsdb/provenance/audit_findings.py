@@ -76,13 +76,14 @@ class Survey:
     files : dict
         For each artifact, the documents that name it.
     made_in : dict
-        For each document made by this database's launchpad: fw_id and launch_id.
+        For each document made by this database's launchpad: fw_id, launch_id, and the ids that the Firework may have
+        been asked for: its own, that of the label for which a refusal stands, that of the run that gave a label.
     """
 
     scope: set[str] | None = None
     contents: dict[str, str] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
-    made_in: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    made_in: dict[str, tuple[int, int | None, frozenset[str]]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 

@@ -41,12 +41,12 @@ def _batches(items: Iterator[Any]) -> Iterator[list[Any]]:
 def _documents_have_launches(database: Database, survey: Survey, progress: Progress) -> None:
     done, total = 0, len(survey.made_in)
     for batch in _batches(iter(survey.made_in.items())):
-        fireworks = _by(database, "fireworks", "fw_id", [fw_id for _, (fw_id, _) in batch], {"spec.document": 1})
-        numbers = [launch_id for _, (_, launch_id) in batch if launch_id is not None]
+        fireworks = _by(database, "fireworks", "fw_id", [fw_id for _, (fw_id, _, _) in batch], {"spec.document": 1})
+        numbers = [launch_id for _, (_, launch_id, _) in batch if launch_id is not None]
         last = {"fw_id": 1, "state": 1, "state_history": {"$slice": -1}}
         launches = _by(database, "launches", "launch_id", numbers, last)
-        for id_, (fw_id, launch_id) in batch:
-            _check_firework_of(survey, id_, fw_id, fireworks.get(fw_id))
+        for id_, (fw_id, launch_id, wanted) in batch:
+            _check_firework_of(survey, id_, wanted, fw_id, fireworks.get(fw_id))
             if launch_id is not None:
                 _check_launch_of(survey, id_, fw_id, launch_id, launches.get(launch_id))
             done += 1
@@ -61,10 +61,12 @@ def _by(
     return {entry[field]: entry for entry in found}
 
 
-def _check_firework_of(survey: Survey, id_: str, fw_id: int, firework: Mapping[str, Any] | None) -> None:
+def _check_firework_of(
+    survey: Survey, id_: str, wanted: frozenset[str], fw_id: int, firework: Mapping[str, Any] | None
+) -> None:
     if firework is None:
         survey.error("launches", id_, f"the Firework {fw_id} that made it is not in the launchpad")
-    elif firework.get("spec", {}).get("document") != id_:
+    elif firework.get("spec", {}).get("document") not in wanted:
         asked = firework.get("spec", {}).get("document")
         survey.error("launches", id_, f"the Firework {fw_id} that made it was to make {asked}")
 
@@ -95,7 +97,8 @@ def _fireworks_have_documents(database: Database, survey: Survey, progress: Prog
     fields = {"fw_id": 1, "state": 1, "name": 1, "spec.document": 1, "launches": 1}
     for batch in _batches(fireworks.find(criteria, fields)):
         made = [entry["spec"]["document"] for entry in batch if entry["state"] == "COMPLETED"]
-        known = database.known(id_ for id_ in made if id_.partition("-")[0] in COLLECTIONS)
+        known = {*database.known(id_ for id_ in made if id_.partition("-")[0] in COLLECTIONS)}
+        known |= _refused(database, [id_ for id_ in made if id_ not in known])
         running = [number for entry in batch if entry["state"] == "RUNNING" for number in entry["launches"][-1:]]
         last = {"fw_id": 1, "state": 1, "host": 1, "state_history": {"$slice": -1}}
         launches = _by(database, "launches", "launch_id", running, last)
@@ -108,7 +111,13 @@ def _fireworks_have_documents(database: Database, survey: Survey, progress: Prog
     survey.counts["fireworks"] = done
 
 
-def _check_document_of(survey: Survey, firework: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _refused(database: Database, ids: list[str]) -> set[str]:
+    """Those labels in whose place a refusal stands."""
+    found = database.collection("refusals").find({"asked.document": {"$in": ids}}, {"asked.document": 1})
+    return {refusal["asked"]["document"] for refusal in found}
+
+
+def _check_document_of(survey: Survey, firework: Mapping[str, Any], known: set[str]) -> None:
     fw_id, id_ = firework["fw_id"], firework["spec"]["document"]
     if firework["state"] == "COMPLETED" and id_ not in known:
         message = f"it is missing, but Firework {fw_id} ({firework['name']}) is COMPLETED"

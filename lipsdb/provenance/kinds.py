@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 COLLECTIONS = {
+    "level_of_theory": "levels_of_theory",
     "structure": "structures",
     "label": "labels",
+    "refusal": "refusals",
     "dataset": "datasets",
     "potential": "potentials",
     "run": "runs",

@@ -53,6 +53,8 @@ class Node:
         content is not the one that a consumer recorded).
     group : str
         What it is counted under where thousands stand together: a label's system.
+    level_of_theory : str
+        Name of a label's level of theory.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Node:
     content: str | None
     state: State
     group: str = ""
+    level_of_theory: str = ""
 
 
 @dataclass(frozen=True)
@@ -243,12 +246,13 @@ def _nodes(
     changed = {edge.source for edge in edges if contents.get(edge.source) not in {None, edge.content}}
     sizes = _dataset_sizes(database, documents)
     nodes = {}
+    state: State
     for id_, document in documents.items():
         summary = summary_of(document, sizes.get(id_))
-        origin = document.get("origin")
-        group = str(origin.get("system", "")) if isinstance(origin, Mapping) else ""
-        state: State = "changed" if id_ in changed else "present"
-        nodes[id_] = Node(id_, id_.partition("-")[0], summary, document.get("content"), state, group)
+        kind, state = id_.partition("-")[0], "changed" if id_ in changed else "present"
+        group = _text(document, "origin", "system")
+        level = _text(document, "asked", "level_of_theory") if kind == "label" else ""
+        nodes[id_] = Node(id_, kind, summary, document.get("content"), state, group, level)
     for id_ in absent:
         kind = id_.partition("-")[0]
         if id_ in noted:
@@ -257,6 +261,12 @@ def _nodes(
             state, summary = "missing", f"{kind}: missing"
         nodes[id_] = Node(id_, kind, summary, noted.get(id_), state)
     return nodes
+
+
+def _text(document: Mapping[str, Any], part: str, field: str) -> str:
+    """A field of a part of a document, empty if the document is damaged."""
+    inner = document.get(part)
+    return str(inner.get(field, "")) if isinstance(inner, Mapping) else ""
 
 
 def _dataset_sizes(database: Database, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

@@ -54,14 +54,31 @@ def _branch(lineage: Lineage, around: dict[str, list[tuple[str, str]]], role: st
         branch.repeated = bool(next_ones)
         return branch
     shown.add(id_)
-    labels = [there for _, there in next_ones if lineage.nodes[there].kind == "label"]
-    together = set(labels) if len(labels) > _ALONE else set()
+    # a label's own line names its level of theory; the level is unfolded at the first of them
+    level_shown = {there for _, there in next_ones if node.kind == "label" and there in shown and _is_level(there)}
+    _grow(branch, lineage, around, [(role, there) for role, there in next_ones if there not in level_shown], shown)
+    return branch
+
+
+def _is_level(id_: str) -> bool:
+    return id_.startswith("level_of_theory-")
+
+
+def _grow(
+    branch: Branch,
+    lineage: Lineage,
+    around: dict[str, list[tuple[str, str]]],
+    next_ones: list[tuple[str, str]],
+    shown: set[str],
+) -> None:
+    """Add what comes next to a branch, many labels counted together."""
+    labels = {there for _, there in next_ones if lineage.nodes[there].kind == "label"}
+    together = labels if len(labels) > _ALONE else set()
     if together:
         branch.branches.append(_counted(lineage, around, sorted(together), shown))
-    for role_there, there in next_ones:
+    for role, there in next_ones:
         if there not in together:
-            branch.branches.append(_branch(lineage, around, role_there, there, shown))
-    return branch
+            branch.branches.append(_branch(lineage, around, role, there, shown))
 
 
 def _next(lineage: Lineage, around: dict[str, list[tuple[str, str]]], ids: list[str]) -> list[tuple[str, str]]:
@@ -74,20 +91,23 @@ def _counted(lineage: Lineage, around: dict[str, list[tuple[str, str]]], labels:
     damaged = [node for node in nodes if node.state in {"missing", "changed"}]
     branch = Branch(_count_text(nodes), state=damaged[0].state if damaged else "present")
     branch.branches = [Branch(node.summary, node.id, "label", node.state) for node in damaged[:_DAMAGED_SHOWN]]
-    for role, there in _next(lineage, around, labels):
-        if there not in shown:
-            branch.branches.append(_branch(lineage, around, role, there, shown))
+    shown.update(labels)
+    _grow(branch, lineage, around, [pair for pair in _next(lineage, around, labels) if pair[1] not in shown], shown)
     return branch
 
 
 def _count_text(nodes: list[Node]) -> str:
-    """As '6407 labels: 950 beta-Li3PS4, 700 gamma-Li3PS4, 3 missing'."""
+    """As '6407 labels, level of theory disorder: 950 beta-Li3PS4, 700 gamma-Li3PS4, 3 missing'."""
+    levels = Counter(node.level_of_theory for node in nodes if node.level_of_theory)
+    named = f", level of theory {min(levels)}" if len(levels) == 1 else ""
+    if len(levels) > 1:
+        named = ", levels of theory " + " and ".join(f"{name} ({levels[name]})" for name in sorted(levels))
     systems = Counter(node.group for node in nodes if node.group)
     states: Counter[str] = Counter(node.state for node in nodes)
     parts = [f"{number} {system}" for system, number in sorted(systems.items(), key=lambda item: (-item[1], item[0]))]
     names = {"external": "not in this database", "missing": "missing", "changed": "changed"}
     parts += [f"{states[state]} {text}" for state, text in names.items() if states[state]]
-    return f"{len(nodes)} labels: " + ", ".join(parts)
+    return f"{len(nodes)} labels{named}: " + ", ".join(parts)
 
 
 def _line(branch: Branch) -> str:
@@ -147,12 +167,19 @@ def _plain(text: str) -> str:
 
 
 def _counted_in_dot(lineage: Lineage) -> dict[str, list[str]]:
-    """For each document made from many labels: those labels."""
-    labels: dict[str, list[str]] = {}
+    """For each document made from many labels, or of which many labels were made: those labels."""
+    used: dict[str, list[str]] = {}
     for edge in lineage.edges:
         if lineage.nodes[edge.source].kind == "label" and edge.source != lineage.root:
-            labels.setdefault(edge.target, []).append(edge.source)
-    return {target: sorted(ids) for target, ids in labels.items() if len(ids) > _ALONE}
+            used.setdefault(edge.target, []).append(edge.source)
+    together = {target: sorted(ids) for target, ids in used.items() if len(ids) > _ALONE}
+    counted = {lineage.root, *(id_ for ids in together.values() for id_ in ids)}
+    made: dict[str, list[str]] = {}
+    for edge in lineage.edges:
+        if lineage.nodes[edge.target].kind == "label" and edge.target not in counted:
+            made.setdefault(edge.source, []).append(edge.target)
+    many = {source: sorted(ids) for source, ids in made.items() if len(ids) > _ALONE}
+    return many | together
 
 
 def _arrows(lineage: Lineage, together: dict[str, list[str]]) -> Iterator[str]:

@@ -60,6 +60,11 @@ class Stopwatch:
     commit: str | None = field(default_factory=source_commit)
     _start: float = field(default_factory=time.perf_counter)
 
+    @property
+    def seconds(self) -> float:
+        """Wall time since the start."""
+        return time.perf_counter() - self._start
+
     def made_by(
         self,
         versions: Mapping[str, str],
@@ -84,7 +89,7 @@ class Stopwatch:
         rates : mapping, optional
             How quickly it went.
         """
-        cost = (time.perf_counter() - self._start) * self.cores if core_seconds is None else core_seconds
+        cost = self.seconds * self.cores if core_seconds is None else core_seconds
         return MadeBy(
             activity=self.activity,
             versions=dict(versions),

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _FIELDS: dict[str, list[str]] = {
+    "level_of_theory": ["asked", "answer.how_known"],
     "structure": ["answer.name", "answer.formula", "answer.n_atoms", "asked.builder"],
     "label": ["origin", "answer.formula", "answer.n_atoms", "asked.level_of_theory"],
+    "refusal": ["asked", "answer.gate", "answer.reason"],
     "dataset": ["answer.n_training", "answer.n_held", "answer.systems"],
     "potential": ["asked.engine", "answer.errors", "answer.elements", "answer.cutoff_A"],
     "run": ["asked.program", "asked.settings", "answer.n_atoms", "answer.n_frames", "answer.frame_interval_ps"],
@@ -63,6 +65,62 @@ def summary_of(document: Mapping[str, Any], n_labels: int | None = None) -> str:
         return f"{kind}: {_WRITERS[kind](document)}"
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return f"{kind}: its record cannot be read"
+
+
+def functional_of(asked: Mapping[str, Any]) -> str | None:
+    """Functional of a level of theory; None if its settings name none.
+
+    Examples
+    --------
+    >>> functional_of({"settings": {"functional": "PBE"}})
+    'PBE'
+    """
+    functional = asked["settings"].get("functional")
+    return None if functional is None else str(functional)
+
+
+def dispersion_of(asked: Mapping[str, Any]) -> str | None:
+    """Dispersion correction of a level of theory; None if its settings have no such key.
+
+    Examples
+    --------
+    >>> dispersion_of({"settings": {"dispersion": None}}), dispersion_of({"settings": {"dispersion": "D3"}})
+    ('no dispersion', 'D3')
+    """
+    settings = asked["settings"]
+    if "dispersion" not in settings:
+        return None
+    return str(settings["dispersion"]) if settings["dispersion"] else "no dispersion"
+
+
+def cutoff_of(asked: Mapping[str, Any]) -> str | None:
+    """Plane-wave cutoff of a level of theory with its unit; None if its settings have none.
+
+    Examples
+    --------
+    >>> cutoff_of({"settings": {"cutoff_Ry": 500.0, "rel_cutoff_Ry": 50.0}}), cutoff_of({"settings": {"encut_eV": 520}})
+    ('500/50 Ry', '520 eV')
+    """
+    settings = asked["settings"]
+    for keys, unit in ((("cutoff_Ry", "rel_cutoff_Ry"), "Ry"), (("cutoff_eV",), "eV"), (("encut_eV",), "eV")):
+        if keys[0] in settings:
+            return f"{'/'.join(f'{settings[key]:g}' for key in keys if key in settings)} {unit}"
+    return None
+
+
+def _level_of_theory(document: Mapping[str, Any]) -> str:
+    asked = document["asked"]
+    method = " ".join(part for part in (asked["code"], functional_of(asked)) if part)
+    parts = (asked["name"], method, dispersion_of(asked), cutoff_of(asked))
+    return f"{', '.join(part for part in parts if part)} ({document['answer']['how_known']})"
+
+
+def _refusal(document: Mapping[str, Any]) -> str:
+    asked, answer = document["asked"], document["answer"]
+    frame = f"frame {asked['frame']}" if asked["frame"] is not None else ""
+    place = " ".join(part for part in (asked["folder"], frame) if part)
+    what = f"{asked['system']} ({place})" if place else asked["system"]
+    return f"{what} at {asked['level_of_theory']}: {answer['gate']}: {answer['reason']}"
 
 
 def _count(number: int) -> str:
@@ -123,6 +181,8 @@ def _property(document: Mapping[str, Any]) -> str:
 
 
 _WRITERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "level_of_theory": _level_of_theory,
+    "refusal": _refusal,
     "structure": _structure,
     "label": _label,
     "dataset": _dataset,

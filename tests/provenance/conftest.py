@@ -1,4 +1,4 @@
-"""A small graph of real documents: labels, dataset, potential, structure, runs, properties, made by real launches."""
+"""A small graph of real documents, from the level of theory to properties, made by real launches."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lipsdb.documents.base import ArtifactReference, Document, Input, MadeBy, no
 from lipsdb.documents.campaign import Campaign, CampaignAnswer, CampaignAsked
 from lipsdb.documents.dataset import Dataset, DatasetAnswer, DatasetAsked, DatasetSystem
 from lipsdb.documents.label import Label, LabelAnswer, LabelAsked, LabelOrigin, geometry_digest
+from lipsdb.documents.level_of_theory import LevelOfTheory, LevelOfTheoryAnswer, LevelOfTheoryAsked
 from lipsdb.documents.potential import Parity, Potential, PotentialAnswer, PotentialAsked, SystemErrors
 from lipsdb.documents.property import Property, PropertyAsked
 from lipsdb.documents.run import Run, RunAnswer, RunAsked
@@ -42,15 +43,35 @@ def link(role: str, document: Document) -> Input:
     return Input.of(role, reference(document.sealed(made("none"))))
 
 
+def make_level(name: str = "disorder") -> LevelOfTheory:
+    valences = {"Li": 3, "P": 5, "S": 6}
+    kinds = {
+        symbol: {
+            "basis": "DZVP-MOLOPT-SR-GTH" if symbol == "Li" else "TZVP-MOLOPT-GTH", "basis_sha256": "a" * 64,
+            "potential": f"GTH-PBE-q{valence}", "potential_sha256": "b" * 64, "valence": valence,
+        }
+        for symbol, valence in valences.items()
+    }  # fmt: skip
+    settings = {"functional": "PBE", "dispersion": None, "cutoff_Ry": 500.0, "rel_cutoff_Ry": 50.0, "kinds": kinds}
+    settings |= {"ngrids": 4, "eps_default": 1e-12, "eps_scf": 1e-6}
+    answer = LevelOfTheoryAnswer(how_known="set", reference="10.1038/s41467-025-56322-x", remarks="")
+    return LevelOfTheory(asked=LevelOfTheoryAsked(name=name, code="cp2k", settings=settings), answer=answer)
+
+
+LEVEL_LINK = link("level_of_theory", make_level())
+
+
 def make_label(system: str, frame: int) -> Label:
     generator = np.random.default_rng([frame, len(system)])
     numbers, cell = np.array([3, 3, 3, 15, 16, 16, 16, 16], "i4"), np.diag([6.0, 6.5, 7.0])
     positions, forces = generator.random((8, 3)) * 6, generator.normal(size=(8, 3))
     origin = {"source": "test", "folder": system, "frame": frame, "trajectory": True, "iteration": None}
+    geometry = geometry_digest(numbers, positions, cell)
     return Label(
-        asked=LabelAsked(geometry=geometry_digest(numbers, positions, cell), level_of_theory="PBE"),
+        asked=LabelAsked(geometry=geometry, level_of_theory="disorder"),
+        inputs=[LEVEL_LINK],
         answer=LabelAnswer(
-            formula="Li3PS4", n_atoms=8, numbers=numbers, positions=positions, cell=cell,
+            geometry=geometry, formula="Li3PS4", n_atoms=8, numbers=numbers, positions=positions, cell=cell,
             energy_eV=-100.0 - frame, forces=forces, virial=generator.normal(size=(3, 3)),
         ),
         origin=LabelOrigin(system=system, **origin, temperatures_K=[600.0], pressures_bar=[]),
@@ -62,9 +83,10 @@ def make_dataset(labels: list[Label]) -> Dataset:
     counts = {"n_atoms": 8, "n_training": 5, "n_held": 1}
     systems = [DatasetSystem(system=name, **counts) for name in ("beta-Li3PS4", "gamma-Li3PS4")]
     totals = {"n_training": int((~held).sum()), "n_held": int(held.sum())}
-    answer = DatasetAnswer(level_of_theory=["PBE"], held=held, systems=systems, **totals)
+    answer = DatasetAnswer(level_of_theory=["disorder"], held=held, systems=systems, **totals)
     links = sorted((link("label", label) for label in labels), key=lambda one: one.id)
-    return Dataset(asked=DatasetAsked(held_fraction=0.2, block_length=2, seed=1), inputs=links, answer=answer)
+    asked = DatasetAsked(held_fraction=0.2, block_length=2, seed=1, mixed_levels_of_theory=False)
+    return Dataset(asked=asked, inputs=links, answer=answer)
 
 
 def make_potential(database: Database, dataset: Dataset) -> Potential:
@@ -209,7 +231,7 @@ def build(database: Database, folder: Path) -> Graph:
     launches = launched(database, ids, folder)
     log = database.artifacts.put(b"LAMMPS log\n" * 50, "log.lammps")
     graph = Graph(database)
-    sealed = [one.sealed(made("ingest"), []) for one in labels]
+    sealed = [one.sealed(made("ingest"), []) for one in (make_level(), *labels)]
     sealed += [
         one.sealed(made("work", [log] if one.kind == "run" else [], **launches[id_]), [CAMPAIGN])
         for one, id_ in zip(computed, ids, strict=True)
@@ -243,6 +265,12 @@ def graph(whole_graph: Graph) -> Iterator[Graph]:
 def labels() -> Callable[[int], list[Label]]:
     """So many labels, not stored."""
     return lambda number: [make_label("beta-Li3PS4", frame) for frame in range(number)]
+
+
+@pytest.fixture
+def level() -> LevelOfTheory:
+    """The level of theory of those labels, not stored."""
+    return make_level()
 
 
 @pytest.fixture

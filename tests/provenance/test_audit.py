@@ -206,9 +206,18 @@ def test_audit_of_an_untouched_graph_finds_nothing(graph: Any) -> None:
     report = audit(graph.database)
     assert report.findings == []
     assert report.passed
-    expected = {"labels": 12, "datasets": 1, "potentials": 1, "runs": 2, "properties": 3, "fireworks": 8, "launches": 8}
+    expected = {
+        "levels_of_theory": 1,
+        "labels": 12,
+        "datasets": 1,
+        "potentials": 1,
+        "runs": 2,
+        "properties": 3,
+        "fireworks": 8,
+        "launches": 8,
+    }
     assert {name: report.counts[name] for name in expected} == expected
-    assert report.counts["links"] == 12 + 1 + 2 * 2 + 2 + 2
+    assert report.counts["links"] == 12 + 12 + 1 + 2 * 2 + 2 + 2
     assert "Audit passed" in written(report)
 
 
@@ -262,7 +271,7 @@ def test_unknown_campaign_is_refused(graph: Any) -> None:
 
 
 def test_adopted_dataset_has_external_labels_until_they_are_stored(
-    database: Any, labels: Any, dataset_of: Any, record: Any
+    database: Any, labels: Any, level: Any, dataset_of: Any, record: Any
 ) -> None:
     some = labels(12)
     dataset = dataset_of(some).sealed(record("work", fw_id=3, launch_id=4, launchpad="another database"))
@@ -273,6 +282,9 @@ def test_adopted_dataset_has_external_labels_until_they_are_stored(
     assert "12 labels that it was made from are not in this database" in report.findings[0].message
     assert report.counts["external links"] == 12
     database.insert_many([label.sealed(record("ingest")) for label in some])
+    missing = level.sealed(record("describe"))
+    assert [(finding.check, finding.document) for finding in audit(database).errors] == [("links", missing["_id"])]
+    database.insert(missing)
     assert audit(database).findings == []
 
 

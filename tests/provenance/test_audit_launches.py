@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from lipsdb.documents.base import Input
+from lipsdb.documents.refusal import Refusal, RefusalAnswer, RefusalAsked
 from lipsdb.provenance.audit import AuditReport, audit
+from lipsdb.provenance.sealing import reference
 
 
 @pytest.fixture
@@ -17,17 +20,26 @@ def pad(graph: Any) -> Any:
     return launchpad(graph.database)
 
 
-def started(pad: Any, folder: Path) -> tuple[int, int]:
+def started(pad: Any, folder: Path, document: str = "run-" + "0" * 24) -> tuple[int, int]:
     """A Firework for a document that does not exist yet, checked out by a worker."""
     from fireworks import Firework, FWorker, Workflow
     from jobflow import Job
     from jobflow.managers.fireworks import JobFiretask
 
     task = JobFiretask(job=Job(len, ([],)), store=None)
-    firework = Firework(task, spec={"document": "run-" + "0" * 24}, name="md hot 600 K")
+    firework = Firework(task, spec={"document": document}, name="md hot 600 K")
     pad.add_wf(Workflow([firework], metadata={"campaign": "another"}))
     running, launch_id = pad.checkout_fw(FWorker(), str(folder))
     return running.fw_id, launch_id
+
+
+def completed(graph: Any, pad: Any, folder: Path, document: str) -> dict[str, Any]:
+    """Where a Firework for a document that ended well ran."""
+    from fireworks import FWAction
+
+    fw_id, launch_id = started(pad, folder, document)
+    pad.complete_launch(launch_id, FWAction())
+    return {"fw_id": fw_id, "launch_id": launch_id, "launchpad": graph.database.identifier}
 
 
 def errors(report: AuditReport) -> list[tuple[str, str]]:
@@ -120,7 +132,49 @@ def test_launch_that_died_after_storing_its_document_is_a_note(graph: Any) -> No
     assert [finding.document for finding in report.findings] == [id_]
 
 
-def test_document_made_by_another_databases_launchpad_is_no_finding(database: Any, labels: Any, record: Any) -> None:
+def test_document_made_by_another_databases_launchpad_is_no_finding(
+    database: Any, labels: Any, level: Any, record: Any
+) -> None:
     made = record("work", fw_id=5, launch_id=6, launchpad="another database")
+    database.insert_many([level.sealed(made)])
     database.insert(labels(1)[0].sealed(made))
     assert audit(database).findings == []
+
+
+def refusal_of(label_id: str) -> Refusal:
+    asked = RefusalAsked(
+        document=label_id, system="P2S5", source="cp2k", folder="", frame=None, level_of_theory="disorder"
+    )
+    return Refusal(asked=asked, answer=RefusalAnswer(gate="scf", reason="the SCF did not converge"))
+
+
+def test_refusal_in_place_of_the_label_that_was_asked_for_is_no_finding(
+    graph: Any, pad: Any, tmp_path: Path, record: Any
+) -> None:
+    label_id = "label-" + "0" * 24
+    launch = completed(graph, pad, tmp_path, label_id)
+    assert errors(audit(graph.database)) == [(label_id, "launches")]
+    graph.database.insert(refusal_of(label_id).sealed(record("label", **launch)))
+    assert audit(graph.database).findings == []
+
+
+def test_refusal_of_another_label_than_its_firework_was_to_make_is_an_error(
+    graph: Any, pad: Any, tmp_path: Path, record: Any
+) -> None:
+    launch = completed(graph, pad, tmp_path, graph.of_kind("run")[0])
+    refusal = refusal_of("label-" + "0" * 24).sealed(record("label", **launch))
+    graph.database.insert(refusal)
+    assert errors(audit(graph.database)) == [(refusal["_id"], "launches")]
+
+
+def test_label_of_a_frame_is_made_by_the_firework_of_its_run(
+    graph: Any, pad: Any, tmp_path: Path, labels: Any, record: Any
+) -> None:
+    run = graph.of_kind("run")[0]
+    launch = {name: graph.documents[run]["made_by"][name] for name in ("fw_id", "launch_id", "launchpad")}
+    label = labels(20)[-1]
+    links = [*label.inputs, Input.of("run", reference(graph.documents[run]))]
+    graph.database.insert(label.model_copy(update={"inputs": links}).sealed(record("md", **launch)))
+    assert audit(graph.database).findings == []
+    graph.database.insert(labels(19)[-1].sealed(record("md", **launch)))  # names no run
+    assert [check for _, check in errors(audit(graph.database))] == ["launches"]

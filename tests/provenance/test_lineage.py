@@ -9,6 +9,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
+from lipsdb.documents.base import Input
 from lipsdb.provenance.lineage import as_dot, as_html, as_json, as_tree, lineage
 from lipsdb.store.database import Database
 
@@ -34,7 +35,7 @@ def test_upstream_of_the_arrhenius_property_is_everything_but_the_campaign(graph
     assert len(found.edges) == len(recorded)
 
 
-@pytest.mark.parametrize("kind", ["label", "structure", "potential", "run", "property", "campaign"])
+@pytest.mark.parametrize("kind", ["level_of_theory", "label", "structure", "potential", "run", "property", "campaign"])
 def test_downstream_agrees_with_plain_recursion(graph: Any, kind: str) -> None:
     id_ = graph.of_kind(kind)[0]
     found = lineage(graph.database, id_, "down")
@@ -56,8 +57,10 @@ def test_summaries_name_conditions_and_results(graph: Any) -> None:
     assert "run: NVT 600 K, 8 atoms, 1 ps, seed 2" in text
     assert "potential: deepmd, 12 labels, F MAE 150 meV/Å" in text
     assert "structure: beta-Li3PS4, Li3PS4, 8 atoms (crystal)" in text
-    assert text.count("12 labels: 6 beta-Li3PS4, 6 gamma-Li3PS4") == 1  # under two runs, unfolded once
+    counted = "12 labels, level of theory disorder: 6 beta-Li3PS4, 6 gamma-Li3PS4"
+    assert text.count(counted) == 1  # under two runs, unfolded once
     assert "(unfolded above)" in text
+    assert text.count("level_of_theory: disorder, cp2k PBE, no dispersion, 500/50 Ry (set)") == 1
 
 
 def test_missing_and_changed_labels_are_marked(graph: Any) -> None:
@@ -98,7 +101,9 @@ def test_json_is_complete_and_dot_counts_labels(graph: Any) -> None:
     assert text.startswith("digraph lineage {")
     assert f'"labels of {dataset}" -> "{dataset}" [label="label"];' in text
     assert "label-" not in text
-    assert text.count(" -> ") == 1 + 1 + 2 * 2 + 2 + 2
+    level = graph.of_kind("level_of_theory")[0]
+    assert f'"{level}" -> "labels of {dataset}" [label="level_of_theory"];' in text
+    assert text.count(" -> ") == 1 + 1 + 1 + 2 * 2 + 2 + 2
 
 
 def test_html_is_balanced_and_escaped(graph: Any) -> None:
@@ -138,10 +143,11 @@ class Counting(CommandListener):
 
 
 def test_lineage_of_3000_labels_takes_one_round_trip_a_level_and_collection(
-    database: Any, labels: Any, dataset_of: Any, record: Any
+    database: Any, labels: Any, level: Any, dataset_of: Any, record: Any
 ) -> None:
     some = labels(3000)
     made = record("ingest")
+    database.insert(level.sealed(made))
     stored = [label.sealed(made) for label in some]
     database.insert_many(stored)
     dataset = dataset_of(some).sealed(made)
@@ -150,10 +156,60 @@ def test_lineage_of_3000_labels_takes_one_round_trip_a_level_and_collection(
     client: Any = MongoClient(database.uri, tz_aware=True, event_listeners=[listener])
     with client:
         counted = Database(client, database.uri, database.settings)
-        assert len(lineage(counted, dataset["_id"]).nodes) == 3001
+        assert len(lineage(counted, dataset["_id"]).nodes) == 3002
         trips = [name for name in listener.commands if name in {"find", "getMore", "aggregate"}]
-        assert len(trips) <= 5  # dataset, labels in two answers of the cursor, externals
+        assert len(trips) <= 6  # dataset, labels in two answers of the cursor, their level of theory, externals
         listener.commands.clear()
         assert len(lineage(counted, stored[0]["_id"], "down").nodes) == 2
         trips = [name for name in listener.commands if name in {"find", "getMore", "aggregate"}]
-        assert len(trips) <= 2 * 7 + 2  # two levels, seven collections
+        assert len(trips) <= 2 * 9 + 2  # two levels, nine collections
+
+
+def test_labels_of_two_levels_are_counted_by_level_and_each_level_stands_once(
+    database: Any, labels: Any, level: Any, dataset_of: Any, record: Any
+) -> None:
+    made = record("ingest")
+    other = type(level)(asked=level.asked.model_copy(update={"name": "disorder-printed"}), answer=level.answer)
+    links = [Input.of("level_of_theory", database.insert(one.sealed(made))) for one in (level, other)]
+    some = [
+        label.model_copy(
+            update={
+                "asked": label.asked.model_copy(
+                    update={"level_of_theory": ("disorder", "disorder-printed")[index >= 8]}
+                ),
+                "inputs": [links[index >= 8]],
+            }
+        )
+        for index, label in enumerate(labels(12))
+    ]
+    database.insert_many([label.sealed(made) for label in some])
+    dataset = database.insert(dataset_of(some).sealed(made))["id"]
+    text = written(lineage(database, dataset))
+    assert "12 labels, levels of theory disorder (8) and disorder-printed (4): 12 beta-Li3PS4" in text
+    assert text.count("level_of_theory: disorder, cp2k PBE") == 1
+    assert text.count("level_of_theory: disorder-printed, cp2k PBE") == 1
+
+
+def test_few_labels_stand_alone_and_their_level_is_unfolded_once(
+    database: Any, labels: Any, level: Any, dataset_of: Any, record: Any
+) -> None:
+    made = record("ingest")
+    database.insert(level.sealed(made))
+    some = labels(4)
+    database.insert_many([label.sealed(made) for label in some])
+    text = written(lineage(database, database.insert(dataset_of(some).sealed(made))["id"]))
+    assert text.count("label: beta-Li3PS4, 8 atoms, disorder, beta-Li3PS4 frame") == 4
+    assert text.count("level_of_theory:") == 1
+
+
+def test_downstream_of_a_level_counts_its_labels_whether_used_or_not(
+    database: Any, labels: Any, level: Any, record: Any
+) -> None:
+    made = record("ingest")
+    id_ = database.insert(level.sealed(made))["id"]
+    database.insert_many([label.sealed(made) for label in labels(20)])
+    found = lineage(database, id_, "down")
+    assert "20 labels, level of theory disorder: 20 beta-Li3PS4" in written(found)
+    text = as_dot(found)
+    assert text.count(" -> ") == 1
+    assert f'"{id_}" -> "labels of {id_}" [label="level_of_theory"];' in text

@@ -241,7 +241,8 @@ def test_find_by_id_and_by_its_beginning(database: Database) -> None:
     ):
         database.find("property-")
     with pytest.raises(
-        BadInputError, match=r"'thing-1' is not the id of a document; ids begin with structure-…, label-…"
+        BadInputError,
+        match=r"'thing-1' is not the id of a document; ids begin with level_of_theory-…, structure-…, label-…",
     ):
         database.find("thing-1")
     with pytest.raises(NotFoundError):
