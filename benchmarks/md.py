@@ -36,7 +36,7 @@ def main() -> None:
 
 def _compare(folder: Path, steps: int, rounds: int) -> None:
     from lipsdb.campaigns.load import load_campaign
-    from lipsdb.ingest.potential import adopt_potential
+    from lipsdb.ingest.record import adopt_potential
     from lipsdb.provenance.canonical import decoded
     from lipsdb.settings import read_settings
     from lipsdb.store.server import EmbeddedServer

@@ -11,6 +11,33 @@ from lipsdb.cli.terminal import next_step, out, print_json
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.kinds import COLLECTIONS
 
+_ALSO_CALLED = {
+    "refused": "refusal",
+    "level": "level_of_theory",
+    "levels": "level_of_theory",
+    "level-of-theory": "level_of_theory",
+    "levels-of-theory": "level_of_theory",
+} | {collection: kind for kind, collection in COLLECTIONS.items()}
+
+
+def kind_called(word: str) -> str:
+    """The kind of document that people mean: its name, its collection's, or a short form.
+
+    Raises
+    ------
+    BadInputError
+        If there is none.
+
+    Examples
+    --------
+    >>> kind_called("label"), kind_called("labels"), kind_called("refused"), kind_called("levels")
+    ('label', 'label', 'refusal', 'level_of_theory')
+    """
+    kind = _ALSO_CALLED.get(word, word)
+    if kind not in COLLECTIONS:
+        raise BadInputError(f"{word!r} is not a kind of document; the kinds are {', '.join(COLLECTIONS)}")
+    return kind
+
 
 def add_commands(app: typer.Typer) -> None:
     """Add this module's commands."""
@@ -55,7 +82,7 @@ def show(
 
 
 def list_documents(
-    kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(COLLECTIONS)}.", show_default=False)],
+    kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(COLLECTIONS)}; also 'refused'.", show_default=False)],
     campaign: CampaignOption = None,
     where: Annotated[
         list[str] | None,
@@ -67,9 +94,7 @@ def list_documents(
     """List the documents of a kind."""
     from lipsdb.store.database import connect
 
-    kind = kind if kind in COLLECTIONS else next((name for name, many in COLLECTIONS.items() if many == kind), kind)
-    if kind not in COLLECTIONS:
-        raise BadInputError(f"{kind!r} is not a kind of document; the kinds are {', '.join(COLLECTIONS)}")
+    kind = kind_called(kind)
     criteria = _criteria(where or [])
     if campaign:
         criteria["campaigns"] = campaign

@@ -1,17 +1,86 @@
-"""``lipsdb export``: potentials and files out."""
+"""``lipsdb export``: labels, potentials and files out."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lipsdb.cli.options import IdArgument
+from lipsdb.cli.options import CampaignOption, IdArgument
 from lipsdb.cli.terminal import next_step, out
-from lipsdb.errors import NotFoundError
+from lipsdb.errors import BadInputError, NotFoundError
 
-app = typer.Typer(help="Write potentials and files out.", no_args_is_help=True)
+app = typer.Typer(help="Write labels, potentials and files out.", no_args_is_help=True)
+
+
+class LabelFormatName(StrEnum):
+    """Formats in which labels are written."""
+
+    deepmd = "deepmd"
+    extxyz = "extxyz"
+    cfg = "cfg"
+    record = "record"
+
+
+@app.command()
+def labels(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into.", show_default=False)],
+    format_: Annotated[
+        LabelFormatName,
+        typer.Option(
+            "--format",
+            "-f",
+            help="deepmd: npy folders; extxyz: extended XYZ; cfg: of the MLIP program. One folder or file by system. "
+            "record: one folder with how they were made, for another database to adopt.",
+            show_default=False,
+        ),
+    ],
+    system: Annotated[
+        list[str] | None, typer.Option(help="Only this system; can be given several times.", show_default=False)
+    ] = None,
+    level_of_theory: Annotated[
+        str | None,
+        typer.Option(
+            "--level-of-theory",
+            "-l",
+            help="Only this level; needed if several match (not for record).",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only the labels of this dataset.", show_default=False)
+    ] = None,
+    campaign: CampaignOption = None,
+) -> None:
+    """Write labels for other programs or databases: energy, forces and virial in eV and Å."""
+    from lipsdb.export.labels import export_labels
+    from lipsdb.store.database import connect
+
+    if dataset is not None and campaign is not None:
+        raise BadInputError(f"--dataset {dataset} and --campaign {campaign} do not go together; give one of them")
+    written = export_labels(
+        connect(),
+        output,
+        format_.value,
+        systems=system or [],
+        level_of_theory=level_of_theory,
+        dataset=dataset,
+        campaign=campaign,
+    )
+    for path in written.paths:
+        out.print(str(path), markup=False)
+    if format_ is LabelFormatName.record:
+        out.print(
+            f"{written.n_labels} labels with their record and {len(list((output / 'artifacts').iterdir()))} files"
+        )
+        next_step(f"in a campaign file: labels: {{NAME: {{adopt: {output}}}}}, or lipsdb ingest record {output}")
+        return
+    types = "" if format_ is LabelFormatName.extxyz else f"; types 0, 1 …: {' '.join(written.elements)}"
+    out.print(
+        f"{written.n_labels} labels in {len(written.paths)} {'folders' if format_ == 'deepmd' else 'files'}{types}"
+    )
 
 
 @app.command()
@@ -20,7 +89,7 @@ def potential(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
 ) -> None:
     """Write a potential with its record and files, for another database to adopt."""
-    from lipsdb.export.potential import export_potential
+    from lipsdb.export.record import export_potential
     from lipsdb.store.database import connect
 
     record = export_potential(connect(), id_, output)
@@ -34,7 +103,7 @@ def files(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into.")] = Path(),
 ) -> None:
     """Write the files of a document: trajectory, model, input, log."""
-    from lipsdb.export.potential import artifact_references
+    from lipsdb.export.record import artifact_references
     from lipsdb.store.database import connect
 
     database = connect()

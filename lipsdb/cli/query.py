@@ -86,11 +86,37 @@ def labels(
 
 
 @app.command()
+def reproduce(
+    level_of_theory: Annotated[
+        str | None, typer.Option("--level-of-theory", "-l", help="Only recomputations at this level of theory.")
+    ] = None,
+    reference: Annotated[str | None, typer.Option(help="Only labels of this level of theory as references.")] = None,
+    campaign: CampaignOption = None,
+    format_: FormatOption = Format.table,
+    show_pipeline: PipelineOption = False,
+) -> None:
+    """Recomputed labels beside a reference: energy, forces, stress, and whether they agree.
+
+    The reference of a configuration is its ingested label if there is one, else the one that was computed first.
+    """
+    options = {"level_of_theory": level_of_theory, "reference": reference}
+    _print("reproduce", campaign, format_, show_pipeline, **options)
+
+
+@app.command()
 def potentials(
     campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False
 ) -> None:
     """Potentials: training data, errors on held-out labels, cost."""
     _print("potentials", campaign, format_, show_pipeline)
+
+
+@app.command("prediction_errors")
+def prediction_errors(
+    campaign: CampaignOption = None, format_: FormatOption = Format.table, show_pipeline: PipelineOption = False
+) -> None:
+    """Errors of potentials against labels, beside those on held-out labels."""
+    _print("prediction_errors", campaign, format_, show_pipeline)
 
 
 @app.command()

@@ -1,34 +1,13 @@
-"""The labelled frames in a DeePMD-kit npy folder: found, read, and refused when they cannot be right."""
+"""The labelled frames in a DeePMD-kit npy folder: found and read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from lipsdb.errors import BadInputError
-from lipsdb.structures.distances import closest_pairs_below, least_heights
-
-MINIMUM_DISTANCE_A = 0.4
-
-
-@dataclass(frozen=True)
-class Frames:
-    """The labelled frames of one folder; all have the same atoms."""
-
-    numbers: np.ndarray  # (n_atoms,)
-    positions: np.ndarray  # (n_frames, n_atoms, 3) Å
-    cells: np.ndarray  # (n_frames, 3, 3) Å
-    energies: np.ndarray  # (n_frames,) eV
-    forces: np.ndarray  # (n_frames, n_atoms, 3) eV/Å
-    virials: np.ndarray | None  # (n_frames, 3, 3) eV
-
-    @cached_property
-    def largest_forces(self) -> np.ndarray:
-        """Largest force on an atom in each frame, (n_frames,) eV/Å."""
-        return np.asarray(np.sqrt((self.forces**2).sum(axis=2).max(axis=1)))
+from lipsdb.ingest.frames import Frames, Reading, element_numbers
 
 
 def find_folders(root: Path) -> list[Path]:
@@ -64,7 +43,7 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.float64).reshape(n_frames, *shape[1:])
 
 
-def read_folder(folder: Path) -> Frames:
+def read_folder(folder: Path) -> Reading:
     """Read a DeePMD npy folder.
 
     Parameters
@@ -75,23 +54,19 @@ def read_folder(folder: Path) -> Frames:
 
     Returns
     -------
-    Frames
-        Of all sets, in order.
+    Reading
+        The frames of all sets, in order.
 
     Raises
     ------
     BadInputError
         Names the file and what is wrong with it.
     """
-    from ase.data import atomic_numbers
-
     for name in ("type.raw", "type_map.raw"):
         if not (folder / name).is_file():
             raise BadInputError(f"{name} is missing")
     symbols = (folder / "type_map.raw").read_text().split()
-    unknown = [symbol for symbol in symbols if symbol not in atomic_numbers or symbol == "X"]
-    if unknown:
-        raise BadInputError(f"type_map.raw names {unknown[0]!r}, which is no element")
+    elements = element_numbers(symbols, "type_map.raw")
     try:
         types = np.array((folder / "type.raw").read_text().split(), dtype=int)
     except ValueError as error:
@@ -118,53 +93,14 @@ def read_folder(folder: Path) -> Frames:
         for name, array in arrays.items():
             columns[name].append(array)
     joined = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in columns.items() if parts}
-    return Frames(
-        numbers=np.array([atomic_numbers[symbol] for symbol in symbols], dtype="u1")[types],
+    if not len(joined["energy"]):
+        raise BadInputError("there are no frames")
+    frames = Frames(
+        numbers=elements[types],
         positions=joined["coord"],
         cells=joined["box"],
         energies=joined["energy"],
         forces=joined["force"],
         virials=joined.get("virial"),
     )
-
-
-def check_frames(frames: Frames, force_limit_eV_A: float) -> None:
-    """Refuse frames that cannot be right.
-
-    Raises
-    ------
-    BadInputError
-        For no frames, NaN or infinite numbers, a flat or very thin cell, atoms closer than 0.4 Å, or forces above the
-        limit; names the first such frame.
-    """
-    if not len(frames.energies):
-        raise BadInputError("there are no frames")
-    arrays = {"coord": frames.positions, "box": frames.cells, "energy": frames.energies, "force": frames.forces}
-    if frames.virials is not None:
-        arrays["virial"] = frames.virials
-    for name, array in arrays.items():
-        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
-        if bad.any():
-            raise BadInputError(f"{name} of frame {np.argmax(bad)} is not finite ({bad.sum()} such frames)")
-    volumes = np.abs(np.linalg.det(frames.cells))
-    if (volumes < 1e-3).any():
-        raise BadInputError(f"box of frame {np.argmax(volumes < 1e-3)} has no volume; periodic cells are needed")
-    thickness = least_heights(frames.cells)
-    if (thickness < 2 * MINIMUM_DISTANCE_A).any():
-        frame = int(np.argmax(thickness < 2 * MINIMUM_DISTANCE_A))
-        raise BadInputError(
-            f"box of frame {frame} is {thickness[frame]:.2f} Å thin; at least {2 * MINIMUM_DISTANCE_A} Å is expected"
-        )
-    largest = frames.largest_forces
-    if (largest > force_limit_eV_A).any():
-        frame = int(np.argmax(largest > force_limit_eV_A))
-        raise BadInputError(
-            f"frame {frame} has a force of {largest[frame]:.1f} eV/Å, above the limit of {force_limit_eV_A:g} eV/Å "
-            "(--force-limit)"
-        )
-    shortest = closest_pairs_below(frames.positions, frames.cells, MINIMUM_DISTANCE_A)
-    if np.isfinite(shortest).any():
-        frame = int(np.argmax(np.isfinite(shortest)))
-        raise BadInputError(
-            f"frame {frame} has atoms {shortest[frame]:.2f} Å apart; at least {MINIMUM_DISTANCE_A} Å is expected"
-        )
+    return Reading([frames])

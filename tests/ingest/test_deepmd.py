@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lipsdb.documents.base import Input
+from lipsdb.documents.label import Label, LabelAsked
 from lipsdb.errors import BadInputError
-from lipsdb.ingest.deepmd import IngestSummary, ingest_deepmd, origin_of
+from lipsdb.ingest.deepmd import IngestSummary, ingest_deepmd
+from lipsdb.ingest.origin import origin_of
 from lipsdb.provenance.canonical import decoded
 from lipsdb.provenance.sealing import seal_faults
 from lipsdb.store.database import Database
@@ -107,7 +110,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: [np.save(path, np.load(path)[:0]) for path in (folder / "set.000").iterdir()] and None,
         "there are no frames",
     ),
-    "NaN in a force": (put("force", (2, 4), np.nan), r"force of frame 2 is not finite \(1 such frames\)"),
+    "NaN in a force": (put("force", (2, 4), np.nan), r"force of frame 2 is not finite"),
     "an infinite energy": (put("energy", 0, np.inf), "energy of frame 0 is not finite"),
     "NaN in a virial": (put("virial", (1, 1), np.nan), "virial of frame 1 is not finite"),
     "an unknown element": (written("type_map.raw", b"Li Xx"), r"type_map\.raw names 'Xx', which is no element"),
@@ -156,6 +159,17 @@ def test_broken_folder_is_refused_with_its_reason_and_its_neighbours_go_in(
     assert "\n" not in refused.refused
     assert (summary.n_new, summary.n_known) == (2 * N_FRAMES, 0)
     assert sorted(database.collection("labels").distinct("origin.system")) == ["after", "before"]
+    (refusal,) = database.query("refusals")
+    assert seal_faults(refusal) == []
+    assert refusal["answer"]["reason"] == refused.refused
+    assert (refusal["asked"]["folder"], refusal["asked"]["frame"], refusal["asked"]["document"]) == (
+        "broken",
+        None,
+        None,
+    )
+    assert [link["role"] for link in refusal["inputs"]] == ["level_of_theory"]
+    ingest(database, root)
+    assert database.collection("refusals").count_documents({}) == 1
 
 
 def test_folder_that_is_none_or_empty_is_bad_input(database: Database, tmp_path: Path) -> None:
@@ -208,9 +222,13 @@ def test_identity_and_content_of_a_label_worked_out_with_hashlib(database: Datab
 
     numbers, coord, box = np.array([3, 3, 16]), arrays["coord"][1], arrays["box"][1]
     geometry = sha(numbers.astype("<i4").tobytes() + coord.tobytes() + box.tobytes())[:32]
-    asked = {"geometry": geometry, "level_of_theory": "PBE"}
-    question = {"kind": "label", "schema_version": 1, "asked": asked, "inputs": []}
+    asked = {"geometry": geometry, "frame": None, "level_of_theory": "PBE", "repeat": 0}
+    (level,) = database.query("levels_of_theory")
+    assert level["asked"] == {"name": "PBE", "code": None, "settings": {}}
+    link = {"role": "level_of_theory", "collection": "levels_of_theory", "id": level["_id"]}
+    question = {"kind": "label", "schema_version": 1, "asked": asked, "inputs": [link]}
     answer = {
+        "geometry": geometry,
         "formula": "Li2S",
         "n_atoms": 3,
         "numbers": stands_for(numbers, "|u1"),
@@ -222,6 +240,11 @@ def test_identity_and_content_of_a_label_worked_out_with_hashlib(database: Datab
     }
     assert label["_id"] == f"label-{sha(text(question))[:24]}"
     assert label["content"] == sha(text(answer))
+    assert label["inputs"] == [{**link, "content": level["content"]}]
+    assert label["_id"] == Label.identity_of(
+        LabelAsked(geometry=geometry, level_of_theory="PBE"), [Input(**link, content="")]
+    )
+    assert label["asked"] == LabelAsked(geometry=geometry, level_of_theory="PBE").model_dump()
 
 
 def test_content_is_the_same_from_another_place(database: Database, tmp_path: Path) -> None:
