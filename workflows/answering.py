@@ -2,7 +2,8 @@
 
 A `Question` knows which document it asks for and from what it is made. Its id follows from that before anything runs.
 The job `answer` is what a Firework runs: if the document exists it returns at once; otherwise it takes the lock of the
-question's folder, lets the question's *performer* work there, and stores the one document.
+question's folder, lets the question's *performer* work there, and stores the one document. A label that fails its gate
+is answered, too: by a `Refusal` with the reason, so that the workflow's other labels go on and it is not tried again.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from jobflow import CURRENT_JOB, Job, Maker, job
 
 from lipsdb.documents import document_types
 from lipsdb.documents.base import Document, Input, MadeBy, Model
-from lipsdb.errors import BadInputError
-from lipsdb.provenance.machine import Stopwatch
+from lipsdb.documents.label import Label, LabelAsked, LabelOrigin
+from lipsdb.documents.refusal import Refusal, RefusalAnswer, RefusalAsked
+from lipsdb.errors import BadInputError, RefusedError
+from lipsdb.provenance.machine import Stopwatch, versions_of
+from lipsdb.provenance.sealing import reference as reference_of
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store.database import Database, connect
 
@@ -108,7 +112,9 @@ class Question:
                     )
                 else:
                     links.append(Input.of(link[0], link[1]))
-            self._id.append(self.model.identity_of(self.asked, links))
+            refused = refusals_of(database, [link.id for link in links if link.role == "label"])
+            links = [Input.of("label", refused[link.id]) if link.id in refused else link for link in links]
+            self._id.append(self.model.identity_of(self.asked, in_order(links)))
         return self._id[0]
 
     @property
@@ -187,6 +193,11 @@ class Workplace:
     watch: Stopwatch
     options: dict[str, Any]
     name: str = ""
+    origin: Model | None = None  # of the document, for labels
+    followers: Callable[[dict[str, str]], list[dict[str, Any]]] | None = (
+        None  # documents made from this one's reference
+    )
+    logs: list[dict[str, Any]] = field(default_factory=list)  # artifacts that a refusal keeps
     _last_progress: float = 0.0
 
     def progress(self, done: float, total: float, unit: str = "steps") -> None:
@@ -255,6 +266,15 @@ def _launch_of_this_job(database: Database) -> dict[str, Any]:
     }
 
 
+def _note_document(database: Database, document_id: str) -> None:
+    """Correct the id in the Firework's spec: labels that were refused meanwhile change what a dataset is made from."""
+    current = CURRENT_JOB.job
+    if current is None or current.metadata.get("document") in {None, document_id}:
+        return
+    criteria = {"fw_id": current.metadata.get("fw_id"), "spec.document": current.metadata["document"]}
+    database.collection("fireworks").update_one(criteria, {"$set": {"spec.document": document_id}})
+
+
 def _performer(path: str) -> Callable[..., tuple[Model | dict[str, Any], MadeBy]]:
     module, _, function = path.partition(":")
     try:
@@ -272,7 +292,18 @@ def _inputs_of(database: Database, links: Sequence[Mapping[str, Any]]) -> list[I
             inputs += Selection(link["role"], link["collection"], tuple(link["selection"])).expand(database)
         else:
             inputs.append(Input.of(link["role"], link["reference"]))
-    return inputs
+    return in_order(inputs)
+
+
+def in_order(inputs: Sequence[Input]) -> list[Input]:
+    """Inputs as they stand in a document: labels once each, by id, behind the others; refused ones at the end."""
+    labels = {link.id: link for link in inputs if link.role == "label" and link.collection != "refusals"}
+    refused = {link.id: link for link in inputs if link.collection == "refusals"}
+    return [
+        *(link for link in inputs if link.role != "label"),
+        *(labels[id_] for id_ in sorted(labels)),
+        *(refused[id_].model_copy(update={"role": "refused"}) for id_ in sorted(refused)),
+    ]
 
 
 @job  # type: ignore[untyped-decorator]
@@ -309,18 +340,74 @@ def answer(
     question = model.model_fields["asked"].annotation.model_validate(asked)  # type: ignore[union-attr]
     inputs = _inputs_of(database, links)
     document_id = model.identity_of(question, inputs)
-    known = database.known([document_id])
-    if not known:
+    _note_document(database, document_id)
+    reference = _answered(database, document_id)
+    if reference is None:
         with _locked_folder(database, document_id) as (folder, lock_fd):
-            known = database.known([document_id])  # another worker may have answered while this one waited
-            if not known:
-                work = _performer(performer)
+            reference = _answered(database, document_id)  # another worker may have answered while this one waited
+            if reference is None:
                 watch = Stopwatch(performer.rpartition(":")[2], launch=_launch_of_this_job(database))
                 name = CURRENT_JOB.job.name if CURRENT_JOB.job is not None else document_id
                 place = Workplace(database, document_id, folder, lock_fd, watch, dict(options), name)
-                result, made_by = work(place, question, inputs)
-                document = model(asked=question, inputs=inputs, answer=result).sealed(made_by, campaigns)
-                known = {document_id: database.insert(document)}
+                reference = _perform(place, model, question, inputs, performer, campaigns)
                 database.collection("progress").delete_one({"_id": document_id})
-    database.join_campaigns([document_id], campaigns)
-    return known[document_id]
+    database.join_campaigns([reference["id"]], campaigns)
+    return reference
+
+
+def _answered(database: Database, document_id: str) -> dict[str, str] | None:
+    """Reference of the document, or of its refusal, if there is one."""
+    known = database.known([document_id])
+    return known.get(document_id) or refusals_of(database, [document_id]).get(document_id)
+
+
+def refusals_of(database: Database, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """References of the refusals of these labels, by the label's id; one round trip."""
+    labels = [id_ for id_ in ids if id_.startswith("label-")]
+    if not labels:
+        return {}
+    found = database.query(
+        "refusals", {"asked.document": {"$in": labels}}, ["kind", "content", "asked.document"], {"_id": 1}
+    )
+    return {refusal["asked"]["document"]: reference_of(refusal) for refusal in found}
+
+
+def _perform(
+    place: Workplace,
+    model: type[Document],
+    question: Model,
+    inputs: list[Input],
+    performer: str,
+    campaigns: Sequence[str],
+) -> dict[str, str]:
+    """Do the work and store its document; for a label that fails its gate, store the refusal."""
+    database = place.database
+    try:
+        result, made_by = _performer(performer)(place, question, inputs)
+    except RefusedError as error:
+        if model is not Label or not isinstance(question, LabelAsked):
+            raise
+        return database.insert(
+            _refusal(place, question, inputs, error).sealed(place.watch.made_by(versions_of(), place.logs), campaigns)
+        )
+    document = model(asked=question, inputs=inputs, answer=result, origin=place.origin).sealed(made_by, campaigns)
+    if place.followers is None:
+        return database.insert(document)
+    followers = place.followers(reference_of(document))
+    return database.insert_together(document, followers)
+
+
+def _refusal(place: Workplace, asked: LabelAsked, inputs: list[Input], error: RefusedError) -> Refusal:
+    origin = place.origin if isinstance(place.origin, LabelOrigin) else None
+    return Refusal(
+        asked=RefusalAsked(
+            document=place.document_id,
+            system=origin.system if origin else place.name,
+            source=origin.source if origin else "",
+            folder=origin.folder if origin else "",
+            frame=origin.frame if origin else asked.frame,
+            level_of_theory=asked.level_of_theory,
+        ),
+        inputs=inputs,
+        answer=RefusalAnswer(gate=error.gate, reason=str(error)),
+    )

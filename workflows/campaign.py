@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+from lipsdb.campaigns.dft import AbInitioMD, SinglePoints
 from lipsdb.campaigns.load import CampaignFile
 from lipsdb.campaigns.properties import Arrhenius, Coordination, Diffusion
+from lipsdb.dft.levels_of_theory import find_level, store_level
 from lipsdb.documents.base import Input
 from lipsdb.documents.campaign import Campaign, CampaignAnswer, CampaignAsked
-from lipsdb.errors import NotFoundError
+from lipsdb.documents.level_of_theory import LevelOfTheory
+from lipsdb.errors import BadInputError, NotFoundError
+from lipsdb.ingest.record import adopt_potential, adopt_record, read_record, reference_of_potential
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.store.database import Database
-from lipsdb.workflows.answering import Question
+from lipsdb.workflows.aimd import AimdMaker
+from lipsdb.workflows.answering import Question, refusals_of
+from lipsdb.workflows.labels import select_labels
 from lipsdb.workflows.molecular_dynamics import MDMaker
 from lipsdb.workflows.potential import DatasetMaker, DeepMDMaker
+from lipsdb.workflows.potential_test import PotentialTestMaker
 from lipsdb.workflows.properties import ArrheniusMaker, CoordinationMaker, DiffusionMaker
+from lipsdb.workflows.relaxation import RelaxationMaker
+from lipsdb.workflows.single_points import SinglePointMaker
 from lipsdb.workflows.structure import StructureMaker
 
 
@@ -25,6 +36,7 @@ class CampaignQuestions:
     """All questions of a campaign, by section and name; adopted potentials are references from the start."""
 
     structures: dict[str, Question] = field(default_factory=dict)
+    dft: dict[str, list[Question]] = field(default_factory=dict)
     datasets: dict[str, Question] = field(default_factory=dict)
     potentials: dict[str, Question | dict[str, str]] = field(default_factory=dict)
     runs: dict[str, list[Question]] = field(default_factory=dict)
@@ -32,18 +44,28 @@ class CampaignQuestions:
 
     def __iter__(self) -> Iterator[Question]:
         """Every question once, what it is made from before it."""
-        yield from self.structures.values()
-        yield from self.datasets.values()
-        yield from (question for question in self.potentials.values() if isinstance(question, Question))
-        for group in (*self.runs.values(), *self.properties.values()):
-            yield from group
+        potentials = [question for question in self.potentials.values() if isinstance(question, Question)]
+        groups = [*self.dft.values(), *self.runs.values(), *self.properties.values()]
+        yielded: set[int] = set()
+        for question in (*self.structures.values(), *self.datasets.values(), *potentials, *chain(*groups)):
+            yield from _after_its_parents(question, yielded)
 
 
-def ask(file: CampaignFile) -> CampaignQuestions:
+def _after_its_parents(question: Question, yielded: set[int]) -> Iterator[Question]:
+    if id(question) not in yielded:
+        yielded.add(id(question))
+        for parent in question.parents():
+            yield from _after_its_parents(parent, yielded)
+        yield question
+
+
+def ask(database: Database, file: CampaignFile) -> CampaignQuestions:
     """Turn a campaign file into its questions.
 
     Parameters
     ----------
+    database : Database
+        Labels that are to be computed again are looked up here.
     file : CampaignFile
         Validated.
 
@@ -51,47 +73,193 @@ def ask(file: CampaignFile) -> CampaignQuestions:
     -------
     CampaignQuestions
         Nothing is computed or stored.
-    """
-    campaign, asked = file.campaign, CampaignQuestions()
-    for name, recipe in campaign.structures.items():
-        asked.structures[name] = StructureMaker(name, recipe.model_dump(mode="json"), str(file.path.parent)).question()
-    for name, dataset in campaign.datasets.items():
-        selections = [campaign.labels[label].model_dump(mode="json") for label in dataset.labels]
-        maker = DatasetMaker(f"dataset {name}", dataset.held_fraction, dataset.block_length, dataset.seed)
-        asked.datasets[name] = maker.question(selections)
-    for name, potential in campaign.potentials.items():
-        if potential.adopt is not None:
-            from lipsdb.ingest.potential import reference_of_record
 
-            asked.potentials[name] = reference_of_record(file.resolve(potential.adopt))
-        elif potential.train is not None:
-            maker_ = DeepMDMaker(f"train {name}", potential.train.settings, potential.train.threads)
-            asked.potentials[name] = maker_.question(asked.datasets[potential.train.dataset])
-    for name, md in campaign.md.items():
-        asked.runs[name] = [
-            MDMaker(_run_name(name, settings), settings, md.ranks, md.steps("checkpoint_ps")).question(
-                asked.structures[md.structure], asked.potentials[md.potential]
+    Raises
+    ------
+    BadInputError
+        If something is made from itself, such as a potential from labels of its own MD.
+    """
+    asker = _Asker(database, file)
+    campaign = file.campaign
+    for name in campaign.structures:
+        asker.structure(name)
+    for name in campaign.dft:
+        asker.labels(name)
+    for name in campaign.datasets:
+        asker.dataset(name)
+    for name in campaign.potentials:
+        asker.potential(name)
+    for name in campaign.md:
+        asker.runs(name)
+    for name in campaign.properties:
+        asker.property(name)
+    return asker.asked
+
+
+class _Asker:
+    """Asks for what each entry of a campaign file is made from, however deep; each entry once."""
+
+    def __init__(self, database: Database, file: CampaignFile) -> None:
+        self.database, self.file, self.campaign = database, file, file.campaign
+        self.asked = CampaignQuestions()
+        self._open: list[str] = []
+        self._adopted: dict[str, list[dict[str, str]]] = {}
+
+    @contextmanager
+    def _making(self, what: str) -> Iterator[None]:
+        if what in self._open:
+            circle = " <- ".join([*self._open[self._open.index(what) :], what])
+            raise BadInputError(f"{self.file.path.name}: {circle}: made from itself; use another name for one of them")
+        self._open.append(what)
+        yield
+        self._open.pop()
+
+    def _level(self, name: str) -> str:
+        """A level's name, or the path of its file from here."""
+        return str(self.file.resolve(name)) if name.endswith((".yaml", ".yml")) else name
+
+    def structure(self, name: str) -> Question:
+        found = self.asked.structures.get(name)
+        if found is None:
+            recipe = self.campaign.structures[name]
+            with self._making(f"structures.{name}"):
+                if recipe.relax is None:
+                    settings = recipe.model_dump(mode="json", exclude={"relax"})
+                    found = StructureMaker(name, settings, str(self.file.path.parent)).question()
+                else:
+                    relax = recipe.relax
+                    settings = relax.model_dump(mode="json", include={"cell", "max_force_eV_A", "max_steps"})
+                    maker = RelaxationMaker(name, self._level(relax.level_of_theory), settings, relax.ranks)
+                    found = maker.question(self.structure(relax.structure))
+            self.asked.structures[name] = found
+        return found
+
+    def labels(self, name: str) -> list[Question]:
+        found = self.asked.dft.get(name)
+        if found is None:
+            with self._making(f"dft.{name}"):
+                wanted = self.campaign.dft[name]
+                found = self._aimd(name, wanted) if isinstance(wanted, AbInitioMD) else self._points(name, wanted)
+            self.asked.dft[name] = found
+        return found
+
+    def _aimd(self, name: str, aimd: AbInitioMD) -> list[Question]:
+        level, structure = self._level(aimd.level_of_theory), self.structure(aimd.structure)
+        return [
+            AimdMaker(_run_name(name, settings).replace("md", "aimd", 1), level, settings, aimd.ranks).question(
+                structure
             )
-            for settings in md.expand()
+            for settings in aimd.expand()
         ]
-    for name, wanted in campaign.properties.items():
-        if isinstance(wanted, Diffusion):
-            maker_d = DiffusionMaker(
-                name, wanted.species, tuple(wanted.framework), wanted.charge_e, wanted.fit_start_ps
-            )
-            asked.properties[name] = [maker_d.question(run) for run in asked.runs[wanted.of]]
-        elif isinstance(wanted, Coordination):
-            maker_c = CoordinationMaker(name, wanted.centre, wanted.neighbour, wanted.cutoff_A)
-            asked.properties[name] = [maker_c.question(run) for run in asked.runs[wanted.of]]
-    for name, wanted in campaign.properties.items():  # after those that it is made from
-        if isinstance(wanted, Arrhenius):
-            diffusion = asked.properties[wanted.of]
-            asked.properties[name] = [ArrheniusMaker(name, wanted.extrapolate_to_K).question(diffusion)]
-    return asked
+
+    def _points(self, name: str, points: SinglePoints) -> list[Question]:
+        level = self._level(points.level_of_theory)
+
+        def maker(of: str, frame: int | None = None) -> SinglePointMaker:
+            return SinglePointMaker(f"label {name} {of}", level, frame, points.repeat, points.ranks)
+
+        if points.structures is not None:
+            return [maker(structure).question(self.structure(structure)) for structure in points.structures]
+        if points.md is not None:
+            md = self.campaign.md[points.md]
+            frames = [(time, round(time * 1000 / md.dump_interval_fs)) for time in points.times_ps or []]
+            return [
+                maker(f"{run.name.removeprefix('md ')} {time:g} ps", frame).question(run)
+                for run in self.runs(points.md)
+                for time, frame in frames
+            ]
+        selections, adopted = self.chosen_labels([str(points.labels)])
+        chosen = adopted or select_labels(self.database, selections)
+        return [maker(reference["id"].partition("-")[2][:8]).question(reference) for reference in chosen]
+
+    def chosen_labels(self, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+        """Selections of labels in the database, and references of adopted labels."""
+        entries = {name: self.campaign.labels[name] for name in names}
+        selections = [
+            entry.model_dump(mode="json", exclude={"adopt"}) for entry in entries.values() if entry.adopt is None
+        ]
+        return selections, [label for name in names for label in self._adopted_labels(name)]
+
+    def _adopted_labels(self, name: str) -> list[dict[str, str]]:
+        adopt = self.campaign.labels[name].adopt
+        if adopt is not None and name not in self._adopted:
+            recorded = read_record(self.file.resolve(adopt)).references("label")
+            here = self.database.known(label["id"] for label in recorded)  # of two answers, the one that is here counts
+            self._adopted[name] = [here.get(label["id"], label) for label in recorded]
+        return self._adopted.get(name, [])
+
+    def dataset(self, name: str) -> Question:
+        found = self.asked.datasets.get(name)
+        if found is None:
+            dataset = self.campaign.datasets[name]
+            with self._making(f"datasets.{name}"):
+                maker = DatasetMaker(
+                    f"dataset {name}",
+                    dataset.held_fraction,
+                    dataset.block_length,
+                    dataset.seed,
+                    dataset.mixed_levels_of_theory,
+                )
+                selections, adopted = self.chosen_labels(dataset.labels)
+                computed = [label for points in dataset.dft for label in self.labels(points)]
+                found = maker.question(selections, [*adopted, *computed])
+            self.asked.datasets[name] = found
+        return found
+
+    def potential(self, name: str) -> Question | dict[str, str]:
+        found = self.asked.potentials.get(name)
+        if found is None:
+            potential = self.campaign.potentials[name]
+            with self._making(f"potentials.{name}"):
+                if potential.train is None:
+                    found = reference_of_potential(self.file.resolve(str(potential.adopt)))
+                else:
+                    train = potential.train
+                    maker = DeepMDMaker(f"train {name}", train.settings, train.threads)
+                    found = maker.question(self.dataset(train.dataset))
+            self.asked.potentials[name] = found
+        return found
+
+    def runs(self, name: str) -> list[Question]:
+        found = self.asked.runs.get(name)
+        if found is None:
+            md = self.campaign.md[name]
+            with self._making(f"md.{name}"):
+                structure, potential = self.structure(md.structure), self.potential(md.potential)
+                found = [
+                    MDMaker(_run_name(name, settings), settings, md.ranks, md.steps("checkpoint_ps")).question(
+                        structure, potential
+                    )
+                    for settings in md.expand()
+                ]
+            self.asked.runs[name] = found
+        return found
+
+    def property(self, name: str) -> list[Question]:
+        found = self.asked.properties.get(name)
+        if found is None:
+            wanted = self.campaign.properties[name]
+            if isinstance(wanted, Diffusion):
+                maker_d = DiffusionMaker(
+                    name, wanted.species, tuple(wanted.framework), wanted.charge_e, wanted.fit_start_ps
+                )
+                found = [maker_d.question(run) for run in self.runs(wanted.of)]
+            elif isinstance(wanted, Coordination):
+                maker_c = CoordinationMaker(name, wanted.centre, wanted.neighbour, wanted.cutoff_A)
+                found = [maker_c.question(run) for run in self.runs(wanted.of)]
+            elif isinstance(wanted, Arrhenius):
+                found = [ArrheniusMaker(name, wanted.extrapolate_to_K).question(self.property(wanted.of))]
+            else:
+                selections, adopted = self.chosen_labels(wanted.labels)
+                computed = [label for points in wanted.dft for label in self.labels(points)]
+                potential = self.potential(wanted.potential)
+                found = [PotentialTestMaker(name).question(potential, selections, [*adopted, *computed])]
+            self.asked.properties[name] = found
+        return found
 
 
 def _run_name(name: str, settings: dict[str, Any]) -> str:
-    pressure = "" if settings["pressure_bar"] is None else f" {settings['pressure_bar']:g} bar"
+    pressure = "" if settings.get("pressure_bar") is None else f" {settings['pressure_bar']:g} bar"
     return f"md {name} {settings['temperature_K']:g} K{pressure} seed {settings['seed']}"
 
 
@@ -101,7 +269,7 @@ class PlannedQuestion:
 
     question: Question
     document_id: str
-    state: str  # 'known', a FireWorks state, or 'to do'
+    state: str  # 'known', 'refused', a FireWorks state, or 'to do'
     fw_id: int | None
     core_seconds: float | None  # estimate; 0 for what is known, None if nothing like it was done before
 
@@ -127,7 +295,10 @@ def plan(database: Database, file: CampaignFile) -> Plan:
     from lipsdb.workflows.estimate import Estimates
     from lipsdb.workflows.launchpad import waiting_documents
 
-    questions, blocked = list(ask(file)), None
+    try:
+        questions, blocked = list(ask(database, file)), None
+    except NotFoundError as error:  # labels to be computed again are not there yet
+        return Plan([], str(error))
     ids = []
     for question in questions:
         try:
@@ -136,10 +307,11 @@ def plan(database: Database, file: CampaignFile) -> Plan:
             blocked = str(error)
             break
     known, waiting, estimates = database.known(ids), waiting_documents(database, ids), Estimates(database)
+    refused = refusals_of(database, ids)
     rows = []
     for question, id_ in zip(questions, ids, strict=False):
-        if id_ in known:
-            rows.append(PlannedQuestion(question, id_, "known", None, 0.0))
+        if id_ in known or id_ in refused:
+            rows.append(PlannedQuestion(question, id_, "known" if id_ in known else "refused", None, 0.0))
         else:
             firework = waiting.get(id_)
             state, fw_id = (firework["state"], firework["fw_id"]) if firework else ("to do", None)
@@ -159,7 +331,7 @@ class Submission:
 
 
 def submit(database: Database, file: CampaignFile) -> Submission:
-    """Register a campaign, adopt its potentials, and put what is to be computed into the launchpad as one workflow.
+    """Register a campaign, adopt its potentials and labels, and submit what is to be computed as one workflow.
 
     What is known is not computed again; what waits in the launchpad is not submitted again, unless something new
     needs its answer.
@@ -167,21 +339,25 @@ def submit(database: Database, file: CampaignFile) -> Submission:
     from jobflow import Flow
     from jobflow.managers.fireworks import flow_to_workflow
 
-    from lipsdb.ingest.potential import adopt_potential
     from lipsdb.workflows.jobstore import job_store
     from lipsdb.workflows.launchpad import initialise, launchpad
 
     name = file.campaign.name
     _register(database, file)
+    for level in _levels(file):
+        store_level(database, level)
     folders = [file.resolve(one.adopt) for one in file.campaign.potentials.values() if one.adopt is not None]
     adopted = [adopt_potential(database, folder, [name])["id"] for folder in folders]
+    for folder in (one.adopt for one in file.campaign.labels.values() if one.adopt is not None):
+        labels = adopt_record(database, file.resolve(folder), [name], kind="label")
+        adopted.append(f"{len(labels)} labels of {folder}")
     planned = plan(database, file)
     if planned.blocked is not None:
         raise NotFoundError(planned.blocked)
     state = {row.document_id: row.state for row in planned.rows}
     everything = [row.question for row in planned.rows]
     wanted = _wanted(everything, state, database)
-    known = database.known(state)
+    known = database.known(state) | refusals_of(database, list(state))
     for kind_ids in _by_kind([id_ for id_ in state if state[id_] == "known"]):
         database.join_campaigns(kind_ids, [name])
     sources: dict[int, Any] = {}
@@ -205,7 +381,7 @@ def submit(database: Database, file: CampaignFile) -> Submission:
             Flow(jobs, name=name), store=job_store(), metadata={"campaign": name, "file": file.path.name}
         )
         fw_ids = sorted(pad.add_wf(workflow).values())
-    n_known = sum(state == "known" for state in state.values())
+    n_known = sum(state in {"known", "refused"} for state in state.values())
     return Submission(n_known, len(state) - n_known - len(jobs), len(jobs), adopted, fw_ids)
 
 
@@ -214,8 +390,16 @@ def _wanted(questions: list[Question], state: dict[str, str], database: Database
     wanted = {question.id(database) for question in questions if state[question.id(database)] == "to do"}
     for question in reversed(questions):
         if question.id(database) in wanted:
-            wanted |= {parent.id(database) for parent in question.parents() if state[parent.id(database)] != "known"}
+            parents = [parent.id(database) for parent in question.parents()]
+            wanted |= {id_ for id_ in parents if state[id_] not in {"known", "refused"}}
     return wanted
+
+
+def _levels(file: CampaignFile) -> list[LevelOfTheory]:
+    """The levels of theory with which the campaign computes."""
+    relaxed = [recipe.relax for recipe in file.campaign.structures.values() if recipe.relax is not None]
+    names = {entry.level_of_theory for entry in (*file.campaign.dft.values(), *relaxed)}
+    return [find_level(str(file.resolve(name)) if name.endswith((".yaml", ".yml")) else name) for name in sorted(names)]
 
 
 def _by_kind(ids: Iterable[str]) -> list[list[str]]:

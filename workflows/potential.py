@@ -32,20 +32,31 @@ class DatasetMaker(QuestionMaker):
         Frames of one trajectory stay together in blocks of so many neighbours; single points are split one by one.
     seed : int
         Seed of the split.
+    mixed_levels_of_theory : bool
+        Whether labels of several levels of theory may stand in it.
     """
 
     name: str = "dataset"
     held_fraction: float = 0.1
     block_length: int = 20
     seed: int = 1
+    mixed_levels_of_theory: bool = False
 
-    def question(self, selections: Sequence[dict[str, Any]]) -> Question:
-        """Ask for the dataset of the labels that the selections find."""
+    def question(
+        self, selections: Sequence[dict[str, Any]], labels: Sequence[Question | dict[str, str]] = ()
+    ) -> Question:
+        """Ask for the dataset of the labels that the selections find, and of others by themselves."""
+        found = (Selection("label", "labels", tuple(selections)),) if selections else ()
         return Question(
             "dataset",
             self.name,
-            DatasetAsked(held_fraction=self.held_fraction, block_length=self.block_length, seed=self.seed),
-            (Selection("label", "labels", tuple(selections)),),
+            DatasetAsked(
+                held_fraction=self.held_fraction,
+                block_length=self.block_length,
+                seed=self.seed,
+                mixed_levels_of_theory=self.mixed_levels_of_theory,
+            ),
+            (*found, *(("label", label) for label in labels)),
             f"{__name__}:freeze_dataset",
             "analysis",
         )
@@ -56,9 +67,17 @@ def freeze_dataset(place: Workplace, asked: DatasetAsked, inputs: list[Input]) -
     from lipsdb.potentials.training_set import grouped_split
 
     fields = {"answer.n_atoms": 1, "origin": 1, "asked.level_of_theory": 1}
-    ids = [link.id for link in inputs]
+    ids = [link.id for link in inputs if link.role == "label"]
+    if not ids:
+        raise BadInputError("all labels of the dataset were refused; `lipsdb list refused` says why")
     labels = {label["_id"]: label for label in place.database.collection("labels").find({"_id": {"$in": ids}}, fields)}
     origins = [labels[id_]["origin"] for id_ in ids]
+    levels = sorted({label["asked"]["level_of_theory"] for label in labels.values()})
+    if len(levels) > 1 and not asked.mixed_levels_of_theory:
+        raise BadInputError(
+            f"the labels are of {len(levels)} levels of theory ({', '.join(levels)}), whose energies do not compare; "
+            "take one of them, or set mixed_levels_of_theory: true in the dataset"
+        )
     groups = [f"{origin['source']}/{origin['folder']}" for origin in origins]
     lengths = {
         group: asked.block_length if origin["trajectory"] else 1 for group, origin in zip(groups, origins, strict=True)
@@ -68,7 +87,7 @@ def freeze_dataset(place: Workplace, asked: DatasetAsked, inputs: list[Input]) -
     kinds = [(labels[id_]["origin"]["system"], labels[id_]["answer"]["n_atoms"]) for id_ in ids]
     total, kept_out = Counter(kinds), Counter(kind for kind, out in zip(kinds, held, strict=True) if out)
     answer = DatasetAnswer(
-        level_of_theory=sorted({label["asked"]["level_of_theory"] for label in labels.values()}),
+        level_of_theory=levels,
         held=held,
         systems=[
             DatasetSystem(
@@ -123,7 +142,7 @@ def train_deepmd(place: Workplace, asked: PotentialAsked, inputs: list[Input]) -
     if stored is None:
         raise BadInputError(f"the dataset {inputs[0].id} is not in this database; submit its campaign again")
     dataset = Dataset.from_stored(stored)
-    ids = [link.id for link in dataset.inputs]
+    ids = [link.id for link in dataset.inputs if link.role == "label"]
     labels = load_labels(place.database, ids)
     held = dataset.answer.held
     training = frames_by_system([labels[id_] for id_, out in zip(ids, held, strict=True) if not out])

@@ -10,11 +10,10 @@ import numpy as np
 
 from lipsdb.documents.base import Input, MadeBy
 from lipsdb.documents.property import PropertyAsked
-from lipsdb.documents.structure import Structure
-from lipsdb.errors import RefusedError
 from lipsdb.provenance.canonical import decoded
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
+from lipsdb.workflows.runs import load_run
 
 Result = tuple[dict[str, Any], MadeBy]
 
@@ -116,62 +115,12 @@ def _of_run(
     return Question("property", f"{name} {of}".strip(), asked, (("run", run),), f"{__name__}:{function}", "analysis")
 
 
-@dataclass(frozen=True)
-class _LoadedRun:
-    """A run's trajectory with what analysis needs to know of it."""
-
-    positions: np.ndarray  # (n_frames, n_atoms, 3) Å, unwrapped
-    cell: np.ndarray  # (n_frames, 3, 3) Å
-    frame_interval_ps: float
-    symbols: np.ndarray  # (n_atoms,)
-    masses: np.ndarray  # (n_atoms,) amu
-    conditions: dict[str, Any]  # stands in each property, so that queries need not join
-
-
-def _load_run(place: Workplace, run_id: str) -> _LoadedRun:
-    from ase.data import atomic_masses, chemical_symbols
-
-    from lipsdb.md.trajectory import read_trajectory
-
-    run = place.database.find(run_id)
-    structure_link = next(link for link in run["inputs"] if link["role"] == "structure")
-    potential_link = next(link for link in run["inputs"] if link["role"] == "potential")
-    structure = Structure.from_stored(place.database.find(structure_link["id"])).answer
-    answer, settings = run["answer"], run["asked"]["settings"]
-    trajectory = read_trajectory(place.database.artifacts.read(answer["trajectory"]["sha256"]))
-    expected = (answer["n_frames"], structure.n_atoms, 3)
-    if trajectory.positions.shape != expected:
-        raise RefusedError(
-            f"the trajectory of {run_id} has shape {trajectory.positions.shape}, its record says {expected}"
-        )
-    conditions = {
-        "structure": structure.name,
-        "formula": structure.formula,
-        "potential_id": potential_link["id"],
-        "run_id": run_id,
-        "temperature_K": float(settings["temperature_K"]),
-        "seed": settings["seed"],
-        "ensemble": settings["ensemble"],
-        "pressure_bar": settings["pressure_bar"],
-        "volume_A3": float(answer["mean_volume_A3"]),
-        "length_ps": float(answer["frame_interval_ps"] * (answer["n_frames"] - 1)),
-    }
-    return _LoadedRun(
-        trajectory.positions,
-        trajectory.cell,
-        float(answer["frame_interval_ps"]),
-        np.array([chemical_symbols[number] for number in structure.numbers]),
-        atomic_masses[structure.numbers],
-        conditions,
-    )
-
-
 def measure_diffusion(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
     """D of one run, its uncertainty, and σ by Nernst–Einstein."""
     from lipsdb.analysis.conductivity import nernst_einstein
     from lipsdb.analysis.diffusion import self_diffusion
 
-    run, parameters = _load_run(place, inputs[0].id), asked.parameters
+    run, parameters = load_run(place.database, inputs[0].id), asked.parameters
     species = run.symbols == parameters["species"]
     framework = np.isin(run.symbols, parameters["framework"])
     result = self_diffusion(
@@ -223,7 +172,7 @@ def measure_coordination(place: Workplace, asked: PropertyAsked, inputs: list[In
     """Distribution of coordination numbers over all frames."""
     from lipsdb.analysis.coordination import coordination_numbers
 
-    run, parameters = _load_run(place, inputs[0].id), asked.parameters
+    run, parameters = load_run(place.database, inputs[0].id), asked.parameters
     centre, neighbour = run.symbols == parameters["centre"], run.symbols == parameters["neighbour"]
     counts = coordination_numbers(run.positions, run.cell, centre, neighbour, parameters["cutoff_A"])
     numbers, occurrences = np.unique(counts, return_counts=True)

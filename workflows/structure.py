@@ -51,10 +51,7 @@ class StructureMaker(QuestionMaker):
 
 def build_structure(place: Workplace, asked: StructureAsked, inputs: list[Input]) -> tuple[StructureAnswer, MadeBy]:
     """Build the structure that is asked for."""
-    from ase.data import atomic_masses, chemical_symbols
-
     from lipsdb.campaigns.structures import Structure
-    from lipsdb.structures.composition import formula
 
     parameters = dict(asked.parameters)
     name = parameters.pop("name")
@@ -62,8 +59,30 @@ def build_structure(place: Workplace, asked: StructureAsked, inputs: list[Input]
         numbers, positions, cell = Structure.model_validate(parameters).build(place.folder)
     else:
         numbers, positions, cell = (np.array(parameters[key]) for key in ("numbers", "positions", "cell"))
+    return structure_answer(name, numbers, positions, cell), place.watch.made_by(versions_of("ase", "pymatgen"))
+
+
+def structure_answer(name: str, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray) -> StructureAnswer:
+    """The answer that these atoms make.
+
+    Parameters
+    ----------
+    name : str
+        Name that tables show.
+    numbers : (n_atoms,) integers
+    positions : (n_atoms, 3) array, Å
+    cell : (3, 3) array, Å, rows are vectors
+
+    Returns
+    -------
+    StructureAnswer
+    """
+    from ase.data import atomic_masses, chemical_symbols
+
+    from lipsdb.structures.composition import formula
+
     volume = float(abs(np.linalg.det(cell)))
-    answer = StructureAnswer(
+    return StructureAnswer(
         name=name,
         formula=formula(numbers),
         elements=[chemical_symbols[number] for number in np.unique(numbers)],
@@ -74,4 +93,3 @@ def build_structure(place: Workplace, asked: StructureAsked, inputs: list[Input]
         volume_A3=volume,
         density_g_cm3=float(atomic_masses[numbers].sum() / volume * AMU_PER_A3_IN_G_PER_CM3),
     )
-    return answer, place.watch.made_by(versions_of("ase", "pymatgen"))

@@ -11,14 +11,20 @@ from pydantic import ValidationError
 
 from lipsdb.campaigns.engines import settings_problems
 from lipsdb.campaigns.problems import Problem, describe_all, did_you_mean, marked_values
-from lipsdb.campaigns.properties import Arrhenius, Diffusion
+from lipsdb.campaigns.properties import Arrhenius, Diffusion, PredictionErrors
 from lipsdb.campaigns.schema import Campaign
 from lipsdb.campaigns.yaml_file import YamlFile, read_yaml
 from lipsdb.errors import BadInputError
 
 # A table that shows nothing without a property of this kind.
-TABLE_NEEDS = {"arrhenius": "arrhenius", "conductivity": "diffusion", "coordination": "coordination"}
-POTENTIAL_RECORD = "record.json"
+TABLE_NEEDS = {
+    "arrhenius": "arrhenius",
+    "conductivity": "diffusion",
+    "coordination": "coordination",
+    "prediction_errors": "prediction_errors",
+}
+RECORD = "record.json"
+RECORDED = {"potential": "model files", "labels": "labels"}  # what stands in a folder beside its record
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ def load_campaign(path: str | Path, *, check_files: bool = True) -> CampaignFile
     ----------
     path : path of the YAML file
     check_files : bool
-        Whether the files that the campaign names (structures, adopted potentials) must be there.
+        Whether the files that the campaign names (structures, adopted potentials and labels) must be there.
 
     Returns
     -------
@@ -104,12 +110,9 @@ def _mark_problems(source: YamlFile, check_files: bool) -> Iterator[Problem]:
 def _file_problems(path: tuple[str | int, ...], what: str, value: str, target: Path) -> Iterator[Problem]:
     if what == "file" and not target.is_file():
         yield Problem(path, f"received {value!r}, no such file: give a path relative to the campaign file")
-    if what == "potential" and not (target / POTENTIAL_RECORD).is_file():
-        reason = f"no {POTENTIAL_RECORD} in that folder" if target.is_dir() else "no such folder"
-        yield Problem(
-            path,
-            f"received {value!r}, {reason}: give a folder with model files and {POTENTIAL_RECORD}",
-        )
+    if what in RECORDED and not (target / RECORD).is_file():
+        reason = f"no {RECORD} in that folder" if target.is_dir() else "no such folder"
+        yield Problem(path, f"received {value!r}, {reason}: give a folder with {RECORDED[what]} and {RECORD}")
 
 
 def _training_problems(data: dict[str, Any]) -> Iterator[Problem]:
@@ -151,7 +154,8 @@ def _element_problems(source: YamlFile, campaign: Campaign, elements: dict[str, 
     for path, node, symbol in marked_values(Campaign.model_json_schema(), source.data):
         if path[0] != "properties" or "is_element" not in node:
             continue
-        md = campaign.md.get(campaign.properties[str(path[1])].of)
+        prop = campaign.properties[str(path[1])]
+        md = None if isinstance(prop, PredictionErrors) else campaign.md.get(prop.of)
         present = elements.get(md.structure) if md is not None else None
         if md is not None and present is not None and symbol not in present:
             where = f"not in the structure {md.structure}"

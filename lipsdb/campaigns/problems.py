@@ -156,7 +156,7 @@ def _data_path(location: Sequence[str | int], data: object, *, is_missing: bool)
                 path.append(str(part))
             elif is_missing and i == len(location) - 1:
                 path.append(part)
-            elif i == len(location) - 1 and part != "[key]":
+            elif i == len(location) - 1 and part not in ("[key]", here.get("kind")):
                 path.append(part)  # a default that fails its check: the key is not in the file
         elif isinstance(here, list) and isinstance(part, int) and part < len(here):
             here = here[part]

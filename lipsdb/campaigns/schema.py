@@ -10,21 +10,31 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from lipsdb.campaigns.base import CampaignModel, Name, Text, Unique, reference
+from lipsdb.campaigns.dft import Dft
 from lipsdb.campaigns.md import MolecularDynamics
 from lipsdb.campaigns.properties import Property
 from lipsdb.campaigns.published import Published, Reference
 from lipsdb.campaigns.structures import Structure
 
-Table = Literal["arrhenius", "conductivity", "coordination", "labels", "potentials", "cost"]
+Table = Literal[
+    "arrhenius", "conductivity", "coordination", "labels", "reproduce", "potentials", "prediction_errors", "cost"
+]
 
 
 class LabelSelection(CampaignModel):
-    """Labels of the database: those of the named systems at one level of theory."""
+    """Labels: those of the named systems at one level of theory that are in the database, or adopted ones."""
 
-    systems: Annotated[list[Text], Unique] = Field(
-        min_length=1, description="names of the systems, such as beta-Li3PS4"
+    systems: Annotated[list[Text], Unique] | None = Field(
+        default=None, min_length=1, description="names of the systems, such as beta-Li3PS4; with level_of_theory"
     )
-    level_of_theory: Text = Field(description="name of the level of theory, as given when the labels were ingested")
+    level_of_theory: Text | None = Field(
+        default=None, description="name of the level of theory, as given when the labels were ingested"
+    )
+    adopt: Text | None = Field(
+        default=None,
+        description="folder with labels and their record (record.json), relative to the campaign file; all are taken",
+        json_schema_extra={"path_to": "labels"},
+    )
     iterations: Annotated[list[Annotated[int, Field(ge=0)]], Unique] | None = Field(
         default=None,
         min_length=1,
@@ -35,12 +45,31 @@ class LabelSelection(CampaignModel):
         default=None, ge=1, description="most labels of each system, after stride; all if left out"
     )
 
+    @model_validator(mode="after")
+    def _one_origin(self) -> LabelSelection:
+        if (self.systems is None) == (self.adopt is None):
+            raise ValueError("must have exactly one of: systems, adopt")
+        if self.systems is not None and self.level_of_theory is None:
+            raise ValueError("must have level_of_theory with systems")
+        if self.adopt is not None:
+            for key in ("level_of_theory", "iterations", "stride", "limit"):
+                if key in self.model_fields_set:
+                    raise ValueError(f"must not have {key} with adopt: all labels of the folder are taken")
+        return self
+
 
 class Dataset(CampaignModel):
     """Labels for training, split by seed into a part to train on and a part held back."""
 
     labels: Annotated[list[Annotated[str, Field(json_schema_extra={"refers_to": "labels"})]], Unique] = Field(
-        min_length=1, description="names of the label selections"
+        default=[], description="names of the label selections"
+    )
+    dft: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"refers_to": "dft", "refers_to_kind": "single_point"})]],
+        Unique,
+    ] = Field(default=[], description="names of single points that the campaign computes")
+    mixed_levels_of_theory: bool = Field(
+        default=False, description="true if labels of more than one level of theory may stand in it"
     )
     held_fraction: float = Field(gt=0, lt=1, description="fraction held back for the evaluation, no unit")
     block_length: int = Field(
@@ -48,6 +77,12 @@ class Dataset(CampaignModel):
         description="consecutive frames of one system that go into the same part, so that neighbours don't straddle",
     )
     seed: int = Field(ge=0, description="seed of the split, no unit")
+
+    @model_validator(mode="after")
+    def _of_something(self) -> Dataset:
+        if not self.labels and not self.dft:
+            raise ValueError("must have labels, dft, or both")
+        return self
 
 
 class Training(CampaignModel):
@@ -84,7 +119,10 @@ class Campaign(CampaignModel):
     references: list[Reference] = Field(default=[], description="publications that the campaign follows")
     structures: dict[Name, Structure] = Field(default={}, description="starting structures: name -> builder")
     labels: dict[Name, LabelSelection] = Field(
-        default={}, description="selections of labels in the database: name -> selection"
+        default={}, description="labels that are there: name -> selection in the database, or folder to adopt"
+    )
+    dft: dict[Name, Dft] = Field(
+        default={}, description="labels that the campaign computes: name -> kind, level of theory and source"
     )
     datasets: dict[Name, Dataset] = Field(default={}, description="training data: name -> label selections and split")
     potentials: dict[Name, Potential] = Field(default={}, description="potentials: name -> adopt or train")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
-from lipsdb.campaigns.base import CampaignModel, Element, Positive, Text
+from lipsdb.campaigns.base import CampaignModel, Element, Positive, Text, reference
 from lipsdb.errors import BadInputError
 from lipsdb.structures.crystal import CrystalSite, build_crystal
 
@@ -55,6 +55,19 @@ class Crystal(CampaignModel):
     sites: list[Site] = Field(min_length=1, description="asymmetric unit: one entry a site")
 
 
+class Relaxation(CampaignModel):
+    """A structure of the campaign, relaxed by DFT."""
+
+    structure: str = reference("name of the structure that is relaxed", "structures")
+    level_of_theory: Text = Field(
+        description="name of a level of theory that comes with lipsdb, or a YAML file, relative to the campaign file"
+    )
+    cell: bool = Field(description="whether the cell is relaxed, too")
+    max_force_eV_A: Positive = Field(default=0.01, description="largest force at the end, eV/Å")
+    max_steps: int = Field(default=200, ge=1, description="most steps; no unit")
+    ranks: int = Field(default=1, ge=1, description="MPI ranks; changes the speed, not the result; no unit")
+
+
 class Structure(CampaignModel):
     """A starting structure: exactly one builder, and how often its cell is repeated."""
 
@@ -64,14 +77,17 @@ class Structure(CampaignModel):
         description="builder: a file with one structure, any format that ASE reads; path relative to the campaign file",
         json_schema_extra={"path_to": "file"},
     )
+    relax: Relaxation | None = Field(default=None, description="builder: another structure, relaxed by DFT")
     supercell: list[Annotated[int, Field(ge=1)]] = Field(
         default=[1, 1, 1], min_length=3, max_length=3, description="repetitions along a, b, c; [1, 1, 1] if left out"
     )
 
     @model_validator(mode="after")
     def _one_builder(self) -> Structure:
-        if (self.crystal is None) == (self.file is None):
-            raise ValueError("must have exactly one of: crystal, file")
+        if sum(builder is not None for builder in (self.crystal, self.file, self.relax)) != 1:
+            raise ValueError("must have exactly one of: crystal, file, relax")
+        if self.relax is not None and self.supercell != [1, 1, 1]:
+            raise ValueError("must not have supercell with relax: repeat the structure that is relaxed")
         return self
 
     def elements(self, folder: Path) -> set[str]:

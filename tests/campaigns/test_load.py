@@ -168,7 +168,7 @@ MISTAKES = [
     (
         "    kind: diffusion\n",
         "",
-        r"30:5: properties\.D\.kind: is missing \(allowed: arrhenius, coordination, diffusion\)",
+        r"30:5: properties\.D\.kind: is missing \(allowed: arrhenius, coordination, diffusion, prediction_errors\)",
     ),
     (
         "species: Na",
@@ -310,3 +310,84 @@ def test_campaign_that_asks_for_nothing_is_refused(tmp_path):
     assert _errors(tmp_path, "name: a\ndescription: b\n") == [
         "1:1: asks for nothing: give at least one of structures, labels, potentials"
     ]
+
+
+TEST = """\
+name: test
+description: a test of a potential
+labels:
+  shipped: {adopt: labels}
+  glasses: {systems: [glass], level_of_theory: PBE}
+structures:
+  salt: {file: salt.cif}
+dft:
+  points: {kind: single_point, level_of_theory: disorder, labels: shipped}
+  dynamics:
+    {kind: aimd, level_of_theory: disorder, structure: salt, temperatures_K: [600], seeds: [1], length_ps: 1,
+     label_interval_fs: 50}
+datasets:
+  both: {labels: [shipped, glasses], held_fraction: 0.1, block_length: 1, seed: 1}
+potentials:
+  small: {adopt: potential}
+properties:
+  errors: {kind: prediction_errors, potential: small, labels: [shipped], dft: [points]}
+tables: [prediction_errors]
+"""
+
+
+def _adopting(folder: Path) -> None:
+    from ase.build import bulk
+
+    (folder / "labels").mkdir()
+    (folder / "labels" / "record.json").write_text("{}")
+    bulk("NaCl", "rocksalt", a=5.64, cubic=True).write(folder / "salt.cif")
+
+
+def test_campaign_that_adopts_labels_and_tests_a_potential_is_read(tmp_path):
+    _adopting(tmp_path)
+    loaded = load_campaign(_write(tmp_path, TEST))
+    assert loaded.resolve(loaded.campaign.labels["shipped"].adopt) == tmp_path / "labels"
+    assert loaded.campaign.properties["errors"].dft == ["points"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "{adopt: labels}",
+            "{adopt: lables}",
+            "4:20: labels.shipped.adopt: received 'lables', no such folder: give a folder with labels and record.json",
+        ),
+        (
+            "{adopt: labels}",
+            "{adopt: potential/..}",
+            "4:20: labels.shipped.adopt: received 'potential/..', no record.json",
+        ),
+        ("{adopt: labels}", "{}", "4:12: labels.shipped: must have exactly one of: systems, adopt"),
+        ("{adopt: labels}", "{adopt: labels, systems: [a], level_of_theory: b}", "exactly one of: systems, adopt"),
+        (
+            "{adopt: labels}",
+            "{adopt: labels, stride: 2}",
+            "labels.shipped: must not have stride with adopt: all labels",
+        ),
+        (", level_of_theory: PBE", "", "5:12: labels.glasses: must have level_of_theory with systems"),
+        (
+            "potential: small",
+            "potential: smal",
+            "errors.potential: received 'smal', no entry of potentials; did you mean",
+        ),
+        ("labels: [shipped], dft", "labels: [x], dft", "properties.errors.labels[0]: received 'x', no entry of labels"),
+        ("dft: [points]", "dft: [dynamics]", "received 'dynamics', no entry of dft of kind single_point"),
+        (", labels: [shipped], dft: [points]", "", "properties.errors: must have labels, dft, or both"),
+        (
+            "  errors: {kind: prediction_errors, potential: small, labels: [shipped], dft: [points]}",
+            "  {}",
+            "received 'prediction_errors', which needs a property of kind prediction_errors: add one",
+        ),
+    ],
+)
+def test_mistake_in_a_campaign_that_tests_a_potential_gets_its_line(tmp_path, old, new, expected):
+    _adopting(tmp_path)
+    assert TEST.count(old) == 1
+    errors = _errors(tmp_path, TEST.replace(old, new, 1))
+    assert any(expected in line for line in errors), errors

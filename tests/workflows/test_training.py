@@ -15,9 +15,9 @@ from rich.console import Console
 
 from lipsdb.campaigns.load import load_campaign
 from lipsdb.errors import BadInputError
-from lipsdb.export.potential import export_potential
+from lipsdb.export.record import export_potential
 from lipsdb.ingest.deepmd import ingest_deepmd
-from lipsdb.ingest.potential import adopt_potential
+from lipsdb.ingest.record import adopt_potential
 from lipsdb.provenance.audit import audit
 from lipsdb.provenance.lineage import lineage
 from lipsdb.settings import Settings

@@ -1,0 +1,304 @@
+"""Ab initio molecular dynamics of a structure, and labels from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jobflow import CURRENT_JOB
+
+from lipsdb.documents.base import ArtifactReference, Input, MadeBy
+from lipsdb.documents.label import Label, LabelAnswer, LabelAsked, LabelOrigin, geometry_digest
+from lipsdb.documents.level_of_theory import LevelOfTheory
+from lipsdb.documents.refusal import Refusal, RefusalAnswer, RefusalAsked
+from lipsdb.documents.run import RunAnswer, RunAsked
+from lipsdb.documents.structure import Structure, StructureAnswer
+from lipsdb.errors import RefusedError
+from lipsdb.provenance.machine import versions_of
+from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
+from lipsdb.workflows.single_points import level_of
+
+if TYPE_CHECKING:
+    from pymatgen.core.structure import Structure as Atoms
+
+    from lipsdb.dft.cp2k.aimd_output import Segment
+    from lipsdb.dft.settings import AimdSettings
+
+PERFORMERS = {"cp2k": f"{__name__}:run_aimd_by_cp2k"}
+_THERMO_UNITS = {
+    "step": "1",
+    "time": "ps",
+    "temperature": "K",
+    "potential_energy": "eV",
+    "conserved_energy": "eV",
+    "pressure": "bar",
+}
+
+
+@dataclass
+class AimdMaker(QuestionMaker):
+    """Runs ab initio molecular dynamics; every so many steps of it become a label.
+
+    Parameters
+    ----------
+    level_of_theory : str
+        Name of a level that can be run, or the path of its YAML file.
+    settings : dict
+        Of `lipsdb.dft.settings.AimdSettings`.
+    ranks : int
+        MPI ranks.
+    """
+
+    name: str = "aimd"
+    level_of_theory: str = "disorder"
+    settings: dict[str, Any] = field(default_factory=dict)
+    ranks: int = 1
+
+    def question(self, structure: Question | dict[str, str]) -> Question:
+        """Ask for the run; its labels are stored with it."""
+        from lipsdb.dft.levels_of_theory import reference_of
+        from lipsdb.dft.settings import AimdSettings
+
+        level = level_with_performer(self.level_of_theory, PERFORMERS)
+        settings = AimdSettings.model_validate(self.settings)
+        code = str(level.asked.code)
+        return Question(
+            "run",
+            self.name,
+            RunAsked(program=code, settings=settings.model_dump(mode="json")),
+            (("structure", structure), ("level_of_theory", reference_of(level))),
+            PERFORMERS[code],
+            "dft",
+            {"ranks": self.ranks},
+        )
+
+
+def level_with_performer(name: str, performers: dict[str, str]) -> LevelOfTheory:
+    """A level of theory whose code has a performer.
+
+    Raises
+    ------
+    BadInputError
+        If it cannot be run, or not by these performers.
+    """
+    from lipsdb.dft.levels_of_theory import runnable_level
+    from lipsdb.errors import BadInputError
+
+    level = runnable_level(name)
+    if level.asked.code not in performers:
+        raise BadInputError(
+            f"the level of theory {name!r} is one of {level.asked.code}; this runs with {', '.join(performers)}"
+        )
+    return level
+
+
+def level_of_link(place: Workplace, link: Input) -> LevelOfTheory:
+    """The level of theory that an input names; a packaged one is stored if it is not there yet."""
+    from lipsdb.dft.levels_of_theory import packaged_levels, reference_of
+
+    names = (name for name, level in packaged_levels().items() if reference_of(level)["id"] == link.id)
+    return level_of(place, LabelAsked(level_of_theory=next(names, link.id)), link)
+
+
+def atoms_of(structure: StructureAnswer) -> Atoms:
+    """A structure as pymatgen's."""
+    from ase.data import chemical_symbols
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
+
+    symbols = [chemical_symbols[number] for number in structure.numbers]
+    return Structure(Lattice(structure.cell), symbols, structure.positions, coords_are_cartesian=True)
+
+
+def run_aimd_by_cp2k(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunAnswer, MadeBy]:
+    """Run CP2K; continues from its last restart file when started again."""
+    from lipsdb.dft.cp2k.aimd import run_aimd
+    from lipsdb.dft.cp2k.level import Cp2kLevel
+    from lipsdb.dft.cp2k.program import describe
+    from lipsdb.dft.settings import AimdSettings
+
+    by_role = {link.role: link for link in inputs}
+    level = level_of_link(place, by_role["level_of_theory"])
+    structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
+    settings = AimdSettings.model_validate(asked.settings)
+    ranks = int(place.options.get("ranks", 1))
+    result = run_aimd(
+        place.folder,
+        Cp2kLevel.model_validate(level.asked.settings),
+        atoms_of(structure),
+        settings,
+        ranks=ranks,
+        lock_fd=place.lock_fd,
+        progress=place.progress,
+    )
+    files = [place.put_text(path, _name(path)) for path in result.file_paths]
+    program = describe()
+    versions = versions_of("atomate2", "custodian", "pymatgen") | {"cp2k": program.version}
+    made_by = place.watch.made_by(
+        versions,
+        files,
+        executable=program.path,
+        core_seconds=result.wall_seconds * ranks,
+        rates={"steps_per_second": settings.n_steps / result.wall_seconds} if result.wall_seconds > 0 else {},
+    )
+    # The cost is the run's: counted once.
+    of_labels = made_by.model_copy(update={"core_seconds": 0.0, "rates": {}, "files": []})
+    place.followers = lambda run: labels_of(run, structure, level, result.data, settings, of_labels, _campaigns())
+    return _answer(
+        place, structure, settings, result.data, place.put_text(result.restart_path, "final.restart")
+    ), made_by
+
+
+def _name(path: Any) -> str:
+    """Name of an artifact: the file's, and which segment it is from if that is not the first."""
+    number = int(path.parent.name.rpartition("-")[2])
+    return str(path.name) if number == 0 else f"{path.stem}-{number}{path.suffix}"
+
+
+def _campaigns() -> list[str]:
+    """The campaigns for which this job runs."""
+    return list(CURRENT_JOB.job.metadata.get("campaigns", [])) if CURRENT_JOB.job is not None else []
+
+
+def _answer(
+    place: Workplace, structure: StructureAnswer, settings: AimdSettings, data: Segment, restart: dict[str, Any]
+) -> RunAnswer:
+    """The trajectory in LAMMPS' orientation, as that of other runs, and the means over all steps."""
+    from ase.calculators.lammps import Prism
+
+    from lipsdb.md.trajectory import Trajectory, topology_text, write_trajectory
+
+    prism = Prism(structure.cell)
+    rotation, cell = np.array(prism.rot_mat), np.array(prism.cell)
+    positions = data.positions @ rotation
+    path = place.folder / "trajectory.nc"
+    n_frames = len(data.frame_steps)
+    frames = Trajectory(data.frame_steps * settings.timestep_ps, positions, np.broadcast_to(cell, (n_frames, 3, 3)))
+    write_trajectory(path, [frames], title=structure.name)
+    topology = topology_text(structure.numbers, positions[0], cell).encode()
+    pressure = np.trace(data.pressure_bar, axis1=1, axis2=2) / 3
+    return RunAnswer(
+        n_atoms=structure.n_atoms,
+        n_frames=n_frames,
+        frame_interval_ps=settings.dump_interval * settings.timestep_ps,
+        trajectory=ArtifactReference(**place.put(path, "trajectory.nc")),
+        topology=ArtifactReference(**place.put(topology, "topology.xyz")),
+        restart=ArtifactReference(**restart),
+        thermo={
+            "step": data.steps,
+            "time": data.steps * settings.timestep_ps,
+            "temperature": data.temperature_K,
+            "potential_energy": data.potential_eV,
+            "conserved_energy": data.conserved_eV,
+            "pressure": pressure,
+        },
+        thermo_units=_THERMO_UNITS,
+        mean_temperature_K=float(data.temperature_K.mean()),
+        mean_pressure_bar=float(pressure.mean()),
+        mean_volume_A3=structure.volume_A3,
+        mean_density_g_cm3=structure.density_g_cm3,
+        # 1 bar = 1e-4 GPa; a stress is positive under tension, a pressure when compressed. As the trajectory, rotated.
+        mean_stress_GPa=-1e-4 * (rotation.T @ data.pressure_bar.mean(axis=0) @ rotation),
+        rotation=rotation,
+    )
+
+
+def labels_of(
+    run: dict[str, str],
+    structure: StructureAnswer,
+    level: LevelOfTheory,
+    data: Segment,
+    settings: AimdSettings,
+    made_by: MadeBy,
+    campaigns: list[str],
+) -> list[dict[str, Any]]:
+    """Labels of every `label_stride`-th step, or refusals of those that fail a gate; sealed.
+
+    Parameters
+    ----------
+    run : dict
+        Reference of the run.
+    structure : StructureAnswer
+        Gives atoms and cell, in the orientation in which CP2K ran.
+    level : LevelOfTheory
+    data : Segment
+        The whole run.
+    settings : AimdSettings
+    made_by : MadeBy
+        Record of the run without its cost.
+    campaigns : list of str
+        Who asks.
+
+    Returns
+    -------
+    list of dict
+        A label's `asked.frame` counts frames of the trajectory, as everywhere; `origin.frame` is the MD step.
+    """
+    from lipsdb.dft.levels_of_theory import reference_of
+
+    inputs = [Input.of("level_of_theory", reference_of(level)), Input.of("run", run)]
+    sealed = []
+    for step in range(0, settings.n_steps + 1, settings.label_stride):
+        asked = LabelAsked(frame=step // settings.dump_interval, level_of_theory=level.asked.name)
+        origin = LabelOrigin(
+            system=structure.name,
+            source=str(level.asked.code),
+            folder=run["id"],
+            frame=step,
+            trajectory=True,
+            iteration=None,
+            temperatures_K=[settings.temperature_K],
+            pressures_bar=[],
+        )
+        document: Label | Refusal
+        try:
+            answer = _label_answer(structure, level, data, step, asked.frame)
+            document = Label(asked=asked, inputs=inputs, answer=answer, origin=origin)
+        except RefusedError as error:
+            refused = RefusalAsked(
+                document=Label.identity_of(asked, inputs),
+                system=origin.system,
+                source=origin.source,
+                folder=origin.folder,
+                frame=step,
+                level_of_theory=level.asked.name,
+            )
+            answer_ = RefusalAnswer(gate=error.gate, reason=str(error))
+            document = Refusal(asked=refused, inputs=inputs, answer=answer_)
+        sealed.append(document.sealed(made_by, campaigns))
+    return sealed
+
+
+def _label_answer(
+    structure: StructureAnswer, level: LevelOfTheory, data: Segment, step: int, frame: int | None
+) -> LabelAnswer:
+    """The numbers of one step, if they pass the gates."""
+    from ase.data import atomic_numbers
+
+    from lipsdb.dft.result import SinglePoint, check_single_point, virial_of_stress
+
+    positions = data.positions[frame]
+    found = SinglePoint(
+        numbers=data.numbers,
+        positions=positions,
+        cell=structure.cell,
+        energy_eV=float(data.energy_eV[step]),
+        forces=data.forces[frame],
+        virial=virial_of_stress(-data.force_pressure_GPa[step], structure.volume_A3),
+        converged=bool(data.converged[step]),
+        n_electrons=data.n_electrons,
+    )
+    valence = {atomic_numbers[symbol]: kind["valence"] for symbol, kind in level.asked.settings["kinds"].items()}
+    check_single_point(found, structure.numbers, positions, structure.cell, valence)
+    return LabelAnswer(
+        geometry=geometry_digest(structure.numbers, positions, structure.cell),
+        formula=structure.formula,
+        n_atoms=structure.n_atoms,
+        numbers=np.asarray(structure.numbers, dtype="u1"),
+        positions=positions,
+        cell=np.asarray(structure.cell, dtype=float),
+        energy_eV=found.energy_eV,
+        forces=found.forces,
+        virial=found.virial,
+    )

@@ -1,0 +1,71 @@
+"""The trajectory of a run, with what is needed to make something from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lipsdb.documents.structure import Structure
+from lipsdb.errors import RefusedError
+from lipsdb.store.database import Database
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run's trajectory with what analysis needs to know of it."""
+
+    positions: np.ndarray  # (n_frames, n_atoms, 3) Å, unwrapped
+    cell: np.ndarray  # (n_frames, 3, 3) Å
+    frame_interval_ps: float
+    numbers: np.ndarray  # (n_atoms,)
+    symbols: np.ndarray  # (n_atoms,)
+    masses: np.ndarray  # (n_atoms,) amu
+    conditions: dict[str, Any]  # stands in each property, so that queries need not join
+
+
+def load_run(database: Database, run_id: str) -> LoadedRun:
+    """Read a run's trajectory.
+
+    Raises
+    ------
+    RefusedError
+        If the trajectory is not what the run's record says.
+    """
+    from ase.data import atomic_masses, chemical_symbols
+
+    from lipsdb.md.trajectory import read_trajectory
+
+    run = database.find(run_id)
+    structure_link = next(link for link in run["inputs"] if link["role"] == "structure")
+    forces = next(link for link in run["inputs"] if link["role"] in {"potential", "level_of_theory"})
+    structure = Structure.from_stored(database.find(structure_link["id"])).answer
+    answer, settings = run["answer"], run["asked"]["settings"]
+    trajectory = read_trajectory(database.artifacts.read(answer["trajectory"]["sha256"]))
+    expected = (answer["n_frames"], structure.n_atoms, 3)
+    if trajectory.positions.shape != expected:
+        raise RefusedError(
+            f"the trajectory of {run_id} has shape {trajectory.positions.shape}, its record says {expected}"
+        )
+    conditions = {
+        "structure": structure.name,
+        "formula": structure.formula,
+        "potential_id": forces["id"],
+        "run_id": run_id,
+        "temperature_K": float(settings["temperature_K"]),
+        "seed": settings["seed"],
+        "ensemble": settings["ensemble"],
+        "pressure_bar": settings["pressure_bar"],
+        "volume_A3": float(answer["mean_volume_A3"]),
+        "length_ps": float(answer["frame_interval_ps"] * (answer["n_frames"] - 1)),
+    }
+    return LoadedRun(
+        trajectory.positions,
+        trajectory.cell,
+        float(answer["frame_interval_ps"]),
+        structure.numbers,
+        np.array([chemical_symbols[number] for number in structure.numbers]),
+        atomic_masses[structure.numbers],
+        conditions,
+    )
