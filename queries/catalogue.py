@@ -71,7 +71,13 @@ QUERIES: dict[str, Query] = {
             "Counts of labels, beside published ones.",
             {"by": ("system", "iteration", "level"), "level_of_theory": ()},
         ),
+        Query(
+            "reproduce",
+            "Recomputed labels beside a reference: energy, forces, stress, and whether they agree.",
+            {"level_of_theory": (), "reference": ()},
+        ),
         Query("potentials", "Potentials: training data, errors on held-out labels, cost."),
+        Query("prediction_errors", "Errors of potentials against labels, beside those on held-out labels."),
         Query("cost", "Core-seconds, jobs and speed by kind of work and campaign."),
     )
 }

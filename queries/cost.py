@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 ALL = "all"
 WORK = {
+    "level_of_theory": "levels of theory",
     "structure": "structures",
     "label": "labels",
+    "refusal": "refused labels",
     "dataset": "datasets",
     "potential": "training",
     "run": "molecular dynamics",

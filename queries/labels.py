@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from lipsdb.errors import BadInputError
 from lipsdb.published import disorder_labels
 from lipsdb.queries.aggregation import Aggregation, Stage, fetch, select
+from lipsdb.queries.label_levels import NO_LABELS, describe_levels, level_columns, level_fields, share_refused
 from lipsdb.queries.published_counts import By, PublishedCount, match_published, published_counts, union_of
 from lipsdb.queries.tables import Column, Table
 
@@ -32,6 +33,12 @@ class LabelRow:
     n_systems: int
     n_labels: int
     n_published: int | None
+    n_refused: int | None  # None where they are not counted: by system and by iteration
+    code: str | None
+    functional: str | None
+    dispersion: str | None
+    cutoff: str | None
+    how_known: str | None
     temperatures_K: tuple[float, ...]
     pressures_bar: tuple[float, ...]
     published_temperatures_K: tuple[float, ...]
@@ -59,8 +66,9 @@ def aggregation(campaign: str | None = None, by: By = "system", level_of_theory:
     if by not in get_args(By):
         raise BadInputError(f"labels cannot be counted by {by!r}; use one of: {', '.join(get_args(By))}")
     level = {"asked.level_of_theory": {"$gte": ""} if level_of_theory is None else level_of_theory}
+    described = describe_levels(campaign, level_of_theory) if by == "level" else []
     if campaign is None:
-        return Aggregation("labels", [*select(level, None), *_count(by)])
+        return Aggregation("labels", [*select(level, None), *_count(by), *described])
     counted = ("asked", "made_by.activity", "origin", "answer.formula", "answer.n_atoms")
     fields = dict.fromkeys(counted, 1)
     pipeline = [
@@ -82,6 +90,7 @@ def aggregation(campaign: str | None = None, by: By = "system", level_of_theory:
         {"$replaceWith": {"$ifNull": [{"$first": "$label"}, {}]}},
         *([] if level_of_theory is None else [{"$match": level}]),
         *_count(by),
+        *described,
     ]
     return Aggregation("datasets", pipeline)
 
@@ -122,10 +131,14 @@ def rows(
         If there is no such campaign.
     """
     found = fetch(database, aggregation(campaign, by, level_of_theory), campaign)
-    known = [group for group in found if group["_id"].get("level_of_theory") is not None]
+    refused = [group for group in found if "n_refused" in group]
+    labelled = [group for group in found if "n" in group]
+    known = [group for group in labelled if group["_id"].get("level_of_theory") is not None]
     matches = match_published(known, by)
-    made = [_row_of(group, counts) for group, counts in zip(known, matches, strict=True)]
-    made += [_external_row(group["n"]) for group in found if group not in known]
+    n_refused, left = share_refused(known, refused) if by == "level" else ([None] * len(known), [])
+    made = [_row_of(*parts) for parts in zip(known, matches, n_refused, strict=True)]
+    made += [_row_of({**NO_LABELS, **group}, (), group["n_refused"]) for group in left]
+    made += [_external_row(group["n"]) for group in labelled if group not in known]
     taken = {count for counts in matches for count in counts}
     if taken and campaign is None and level_of_theory is None and by != "level":
         made += _rows_without_labels([count for count in published_counts() if count not in taken], by)
@@ -133,7 +146,7 @@ def rows(
     return made
 
 
-def _row_of(group: Mapping[str, Any], counts: Sequence[PublishedCount]) -> LabelRow:
+def _row_of(group: Mapping[str, Any], counts: Sequence[PublishedCount], n_refused: int | None) -> LabelRow:
     key = group["_id"]
     return LabelRow(
         system=key.get("system"),
@@ -146,6 +159,8 @@ def _row_of(group: Mapping[str, Any], counts: Sequence[PublishedCount]) -> Label
         n_systems=len(group["systems"]),
         n_labels=group["n"],
         n_published=sum(count.n_labels for count in counts) if counts else None,
+        n_refused=n_refused,
+        **level_fields(group),
         temperatures_K=union_of(group["temperatures"]),
         pressures_bar=union_of(group["pressures"]),
         published_temperatures_K=union_of(count.temperatures_K for count in counts),
@@ -166,6 +181,8 @@ def _external_row(n_labels: int) -> LabelRow:
         n_systems=0,
         n_labels=n_labels,
         n_published=None,
+        n_refused=None,
+        **level_fields({}),
         temperatures_K=(),
         pressures_bar=(),
         published_temperatures_K=(),
@@ -191,6 +208,8 @@ def _rows_without_labels(counts: Sequence[PublishedCount], by: By) -> list[Label
             n_systems=1,
             n_labels=0,
             n_published=sum(count.n_labels for count in same),
+            n_refused=None,
+            **level_fields({}),
             temperatures_K=(),
             pressures_bar=(),
             published_temperatures_K=union_of(count.temperatures_K for count in same),
@@ -224,15 +243,20 @@ def table(found: Sequence[LabelRow], by: By = "system") -> Table:
         Column("P", "bar", lambda row: _list(row.pressures_bar)),
         Column("P published", "bar", lambda row: _list(row.published_pressures_bar)),
     ]
+    any_refused = any(row.n_refused for row in found)
+    systems = Column("systems", "", lambda row: row.n_systems)
+    refused = [Column("refused", "", lambda row: row.n_refused)] if any_refused else []
     layouts = {
         "system": [*system, part, iterations, *numbers, level, flags],
         "iteration": [iterations, *system, *numbers, *conditions, flags],
-        "level": [level, source, Column("systems", "", lambda row: row.n_systems), *numbers, flags],
+        "level": [level, *level_columns(), source, systems, *numbers, *refused, flags],
     }
     notes = []
     if any(row.n_published is not None for row in found):
         doi = disorder_labels()["doi"]
         notes = [f"published: Tables S1 (initial, 3000 K) and S2 (explored, iterations 1–11) of doi {doi}"]
+    if any_refused:
+        notes.append("refused: `lipsdb list refused` gives the reasons")
     title = {"system": "Labels by system", "iteration": "Labels by iteration", "level": "Labels by level of theory"}[by]
     todo = "`lipsdb ingest deepmd PATH --level-of-theory NAME` reads labels"
     return Table("labels", title, layouts[by], found, notes, LabelRow, todo)

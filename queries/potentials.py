@@ -55,8 +55,9 @@ class PotentialRow:
 
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: potentials with their dataset's counts, and how many of its labels are not in this database."""
+    external = {"from": "externals", "localField": "inputs.id", "foreignField": "_id"}
     dataset = [
-        {"$lookup": {"from": "externals", "localField": "inputs.id", "foreignField": "_id", "as": "external"}},
+        {"$lookup": {**external, "pipeline": [{"$match": {"collection": "labels"}}], "as": "external"}},
         {
             "$project": {
                 "answer.systems": 1,

@@ -26,6 +26,7 @@ _SECTIONS = (
     ("arrhenius", "Arrhenius"),
     ("msd", "MSD"),
     ("potential", "Potential"),
+    ("prediction-errors", "Prediction errors"),
     ("coordination", "Coordination"),
     ("runs", "Runs"),
     ("tables", "Tables"),
@@ -112,6 +113,7 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, mar
     from jinja2 import Environment, StrictUndefined
     from plotly.offline import get_plotlyjs
 
+    from lipsdb.queries.catalogue import QUERIES
     from lipsdb.queries.cost import WORK, CostRow
     from lipsdb.queries.report import drawings
     from lipsdb.queries.report.html_table import html_table
@@ -124,6 +126,7 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, mar
     def of_cost(row: CostRow) -> list[str]:
         return contents.of_work(kinds.get(row.work), row.activity, elsewhere=row.elsewhere)
 
+    test = html_table(QUERIES["prediction_errors"].table(database, campaign=contents.name), origins)
     tables = [
         html_table(table, origins, of_cost if table.name == "cost" else None)
         for table in _tables(database, contents.name)
@@ -151,6 +154,7 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, mar
         arrhenius=drawings.arrhenius_drawing(contents),
         msds=list(drawings.msd_drawings(contents)),
         potentials=potentials,
+        test_table=test,
         coordinations=list(drawings.coordination_drawings(contents)),
         runs=list(drawings.run_drawings(contents)),
         run_table=runs,

@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lipsdb.dft.levels_of_theory import find_level, store_level
+from lipsdb.documents.refusal import Refusal, RefusalAnswer, RefusalAsked
+from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.store.database import Database
 
 LIPSDB = Path(sys.executable).parent / "lipsdb"
@@ -84,9 +87,12 @@ def test_audit_names_the_label_of_which_a_byte_was_flipped(database: Database, l
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["show", "thing-1"], "error: 'thing-1' is not the id of a document; ids begin with structure-…"),
+        (["show", "thing-1"], "error: 'thing-1' is not the id of a document; ids begin with level_of_theory-…"),
         (["show", "run-0"], "error: no document run-0 in this database; `lipsdb list run` shows what there is"),
-        (["list", "cat"], "error: 'cat' is not a kind of document; the kinds are structure, label"),
+        (
+            ["list", "cat"],
+            "error: 'cat' is not a kind of document; the kinds are level_of_theory, structure, label",
+        ),
         (["list", "run", "--where", "x"], "error: 'x' is not a condition; write FIELD=VALUE"),
         (["run", "--category", "cooking"], "error: --category 'cooking' is not known; allowed are dft, train, md"),
         (["query", "arrhenius", "--campaign", "nobody"], "error: "),
@@ -120,6 +126,37 @@ def test_absent_server_is_told_in_five_seconds(database: Database) -> None:
     assert "no MongoDB server answers at mongodb://somebody:***@127.0.0.1:1/" in done.stderr
     assert "lipsdb db start" in done.stderr
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_refused_labels_are_listed_with_their_whole_reason_under_each_name(database: Database) -> None:
+    reason = "the SCF did not converge in 300 steps; " + "start from another structure " * 20
+    refusal = Refusal(
+        asked=RefusalAsked(
+            document=None, system="P2S5", source="cp2k", folder="", frame=None, level_of_theory="disorder"
+        ),
+        answer=RefusalAnswer(gate="scf", reason=reason),
+    ).sealed(Stopwatch("label").made_by(versions_of()))
+    database.insert(refusal)
+    for name in ("refused", "refusals", "refusal"):
+        done = call("list", name, COLUMNS="80")
+        assert f"{refusal['_id']}  refusal: P2S5 at disorder: scf: {reason.strip()}" in done.stdout
+    assert json.loads(call("list", "refused", "--json").stdout)[0]["id"] == refusal["_id"]
+
+
+def test_levels_of_theory_are_listed_under_each_name(database: Database) -> None:
+    store_level(database, find_level("PBE"))
+    for name in ("levels", "level_of_theory", "levels_of_theory"):
+        assert "level_of_theory: PBE (named)" in call("list", name).stdout
+
+
+def test_reproduce_prints_its_pipeline_and_an_empty_table(database: Database) -> None:
+    text = call("query", "reproduce", "--level-of-theory", "disorder", "--show-pipeline").stdout
+    assert text.startswith('db.getCollection("labels").aggregate([')
+    assert '{"$match": {"labels.asked.level_of_theory": "disorder"}}' in text
+    assert "no configuration has two labels" in call("query", "reproduce").stdout
+    unknown = call("query", "reproduce", "--reference", "scan")
+    assert unknown.returncode == 1
+    assert unknown.stderr == "error: no label of the level of theory 'scan' in this database; there are: none\n"
 
 
 def test_pipeline_is_printed_for_mongosh(database: Database) -> None:

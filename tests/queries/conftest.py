@@ -125,6 +125,49 @@ class Author:
         parameters = {"centre": "P", "neighbour": "S", "cutoff_A": 2.8}
         return self.put("property", {"property": "coordination", "parameters": parameters}, answer, (), campaigns)
 
+    def level(self, name: str, how_known: str = "named", code: str | None = None, **settings: Any) -> dict[str, str]:
+        """Store a level of theory, once; the link of a label to it."""
+        stored = self.database.collection("levels_of_theory").find_one({"asked.name": name})
+        if stored is not None:
+            return {"role": "level_of_theory", **reference(stored)}
+        answer = {"how_known": how_known, "reference": None, "remarks": ""}
+        made = self.put("level_of_theory", {"name": name, "code": code, "settings": settings}, answer)
+        return {"role": "level_of_theory", **made}
+
+    def computed(
+        self,
+        frame: int,
+        level: str,
+        energy: float,
+        forces: np.ndarray,
+        virial: np.ndarray | None = None,
+        repeat: int = 0,
+        campaigns: Sequence[str] = (),
+        source: str = "cp2k",
+        **made: Any,
+    ) -> dict[str, str]:
+        """A label of a configuration of two atoms in a cell of 1000 Å³: computed, or ingested if `made` says so."""
+        ingested, geometry = made.get("activity") == "ingest", f"{frame:032d}"
+        asked = {"geometry": geometry if ingested else None, "frame": None, "level_of_theory": level, "repeat": repeat}
+        arrays = {"numbers": np.array([3, 16]), "positions": np.zeros((2, 3)), "cell": 10.0 * np.eye(3)}
+        answer = {"geometry": geometry, "formula": "LiS", "n_atoms": 2, "energy_eV": energy, "forces": forces}
+        answer |= {"virial": virial, **arrays}
+        origin = {"system": "Li2S", "source": source, "folder": "3000K" if ingested else "", "frame": frame}
+        origin |= {"trajectory": False, "iteration": None, "temperatures_K": [], "pressures_bar": []}
+        links = [self.level(level)]
+        if not ingested:
+            links.append({"role": "structure", "collection": "structures", "id": f"structure-{frame:024d}"})
+            links[-1]["content"] = "0" * 64
+        return self.put("label", asked, answer, links, campaigns, origin, **made)
+
+    def refusal(
+        self, level: str, frame: int, campaigns: Sequence[str] = (), source: str = "cp2k", **made: Any
+    ) -> dict[str, str]:
+        asked = {"document": f"label-{frame:024d}", "system": "Li2S", "source": source, "folder": "", "frame": frame}
+        answer = {"gate": "scf", "reason": "the SCF did not converge in 50 steps; try another structure"}
+        links = [self.level(level)]
+        return self.put("refusal", {**asked, "level_of_theory": level}, answer, links, campaigns, **made)
+
     def labels(self, n: int, system: str, formula: str, n_atoms: int, **changes: Any) -> list[dict[str, str]]:
         settings = {
             "iteration": None,
@@ -136,6 +179,7 @@ class Author:
             "geometry": system,
         } | changes
         made = []
+        link = self.level(settings["level"])
         for frame in range(n):
             origin = {
                 "system": system,
@@ -148,15 +192,12 @@ class Author:
                 "pressures_bar": [],
             }
             arrays = dict.fromkeys(("numbers", "positions", "cell", "forces"), np.zeros(1))
-            answer = {"formula": formula, "n_atoms": n_atoms, "energy_eV": -1.0, "virial": None}
+            geometry = f"{settings['geometry']}-{settings['iteration']}-{frame}"
+            answer = {"geometry": geometry, "formula": formula, "n_atoms": n_atoms, "energy_eV": -1.0, "virial": None}
             answer |= arrays
-            asked = {
-                "geometry": f"{settings['geometry']}-{settings['iteration']}-{frame}",
-                "level_of_theory": settings["level"],
-            }
-            made.append(
-                self.put("label", asked, answer, (), settings["campaigns"], origin, activity=settings["activity"])
-            )
+            asked = {"geometry": geometry, "frame": None, "level_of_theory": settings["level"], "repeat": 0}
+            activity, campaigns = settings["activity"], settings["campaigns"]
+            made.append(self.put("label", asked, answer, [link], campaigns, origin, activity=activity))
         return made
 
     def dataset(self, links: Sequence[dict[str, str]], campaigns: Sequence[str] = ()) -> dict[str, str]:
@@ -171,7 +212,8 @@ class Author:
             "n_held": 3,
         }
         inputs = [{"role": "label", **link} for link in links]
-        return self.put("dataset", {"held_fraction": 0.25, "block_length": 1, "seed": 1}, answer, inputs, campaigns)
+        asked = {"held_fraction": 0.25, "block_length": 1, "seed": 1, "mixed_levels_of_theory": False}
+        return self.put("dataset", asked, answer, inputs, campaigns)
 
     def potential(self, dataset: dict[str, str], campaigns: Sequence[str] = (), **made: Any) -> dict[str, str]:
         errors = {
@@ -196,6 +238,46 @@ class Author:
         }
         links = [{"role": "dataset", **dataset}]
         return self.put("potential", {"engine": "deepmd", "settings": {}}, answer, links, campaigns, **made)
+
+    def prediction_errors(
+        self,
+        potential: dict[str, str],
+        campaigns: Sequence[str] = (),
+        systems: Sequence[str] = ("Li2S",),
+        levels: Sequence[str] | None = ("pbe",),
+        **training_data: Any,
+    ) -> dict[str, str]:
+        """A test of a potential against four labels of each system, which lie 31.5 meV/atom lower."""
+        errors = {
+            "levels_of_theory": ["disorder"],
+            "n_frames": 4,
+            "n_force_components": 24,
+            "energy_mae_meV_per_atom": 31.5,
+            "energy_rmse_meV_per_atom": 32.0,
+            "energy_bias_meV_per_atom": 31.5,
+            "force_mae_meV_per_A": 90.0,
+            "force_rmse_meV_per_A": 120.0,
+            "virial_mae_meV_per_atom": None,
+            "virial_rmse_meV_per_atom": None,
+            "n_frames_without_offset": 4,
+            "energy_mae_without_offset_meV_per_atom": 2.5,
+            "energy_rmse_without_offset_meV_per_atom": 3.0,
+            "stress_mae_GPa": None,
+            "stress_rmse_GPa": None,
+        }
+        answer = {
+            "potential_id": potential["id"],
+            "engine": "deepmd",
+            "n_labels": 4 * len(systems),
+            "n_refused": 2,
+            "levels_of_theory": ["disorder"],
+            "training_levels_of_theory": None if levels is None else list(levels),
+            "training_data": {"trained_by_id": 0, "held_by_id": 0, "trained_by_geometry": "unknown"} | training_data,
+            "errors": [{"system": name, **errors} for name in (*systems, "all")],
+            "offsets": [],
+        }
+        asked = {"property": "prediction_errors", "parameters": {"systems": list(systems)}}
+        return self.put("property", asked, answer, [{"role": "potential", **potential}], campaigns)
 
 
 def conditions() -> dict[str, Any]:

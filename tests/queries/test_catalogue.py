@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from lipsdb.errors import BadInputError
@@ -26,15 +27,19 @@ def _plans(value: Any) -> Iterator[tuple[str, Any]]:
 def filled(author: Any, small_campaign: dict[str, Any]) -> None:
     """Documents of every kind that the queries read."""
     dataset = author.dataset(author.labels(2, "Li2S", "Li64S32", 96), ["small"])
-    author.potential(dataset, ["small"])
+    author.prediction_errors(author.potential(dataset, ["small"]), ["small"])
     author.coordination(["small"])
+    author.computed(1, "pbe", -1.0, np.zeros((2, 3)), activity="ingest")
+    author.computed(1, "disorder", -1.0, np.zeros((2, 3)), campaigns=["small"])
+    author.refusal("disorder", 2, ["small"])
     author.database.note_external([{"collection": "labels", "id": "label-" + "f" * 24, "content": "0" * 64}])
 
 
 @pytest.mark.parametrize("campaign", [None, "small"])
 def test_every_pipeline_uses_indexes(database: Database, filled: None, campaign: str | None) -> None:
-    for name, query in QUERIES.items():
-        aggregation = query.aggregation(campaign)
+    aggregations = {name: query.aggregation(campaign) for name, query in QUERIES.items()}
+    aggregations["labels by level"] = QUERIES["labels"].aggregation(campaign, by="level")
+    for name, aggregation in aggregations.items():
         command = {"aggregate": aggregation.collection, "pipeline": aggregation.pipeline, "cursor": {}}
         found = list(_plans(database.mongo.command("explain", command, verbosity="executionStats")))
         assert ("stage", "COLLSCAN") not in found, name

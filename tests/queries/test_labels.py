@@ -87,6 +87,42 @@ def test_level_of_theory_limits_the_count(database: Database, author: Any) -> No
     assert (row.n_labels, row.level_of_theory) == (1, "scan")
 
 
+def test_counts_by_level_describe_the_level_and_count_what_was_refused(database: Database, author: Any) -> None:
+    settings = {"functional": "PBE", "dispersion": None, "cutoff_Ry": 500.0, "rel_cutoff_Ry": 50.0}
+    author.level("disorder", "set", "cp2k", **settings)
+    author.labels(3, "Li2S", "Li64S32", 96, level="disorder", source="cp2k", activity="run_cp2k")
+    author.labels(2, "Li2S", "Li64S32", 96)
+    for frame in (1, 2):
+        author.refusal("disorder", frame)
+    author.refusal("scan", 3)
+    found = {row.level_of_theory: row for row in labels.rows(database, by="level")}
+    row = found["disorder"]
+    assert (row.n_labels, row.n_refused) == (3, 2)
+    assert (row.code, row.functional, row.dispersion, row.cutoff) == ("cp2k", "PBE", "no dispersion", "500/50 Ry")
+    assert (row.how_known, found["pbe"].how_known, found["pbe"].functional) == ("set", "named", None)
+    assert (found["pbe"].n_refused, found["scan"].n_labels, found["scan"].n_refused) == (0, 0, 1)
+    table = labels.table(list(found.values()), by="level")
+    assert "refused" in [column.name for column in table.columns]
+    assert "refused: `lipsdb list refused` gives the reasons" in table.notes
+    (only,) = labels.rows(database, by="level", level_of_theory="scan")
+    assert (only.n_labels, only.n_refused) == (0, 1)
+
+
+def test_without_refused_labels_there_is_no_such_column(database: Database, author: Any) -> None:
+    author.labels(2, "Li2S", "Li64S32", 96)
+    table = labels.table(labels.rows(database, by="level"), by="level")
+    assert "refused" not in [column.name for column in table.columns]
+
+
+def test_counts_by_level_of_a_campaign_count_its_own_refused_labels(database: Database, author: Any) -> None:
+    author.campaign("small")
+    author.dataset(author.labels(3, "Li2S", "Li64S32", 96, level="disorder", source="cp2k"), ["small"])
+    author.refusal("disorder", 1, ["small"])
+    author.refusal("disorder", 2)
+    (row,) = labels.rows(database, "small", by="level")
+    assert (row.n_labels, row.n_refused, row.how_known) == (3, 1, "named")
+
+
 def test_unknown_way_of_counting_names_those_that_there_are() -> None:
     with pytest.raises(BadInputError, match="cannot be counted by 'colour'; use one of: system, iteration, level"):
         labels.aggregation(by="colour")  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from lipsdb.documents.base import Document, Input, MadeBy
 from lipsdb.documents.campaign import Campaign, CampaignAnswer, CampaignAsked
 from lipsdb.documents.dataset import Dataset, DatasetAnswer, DatasetAsked, DatasetSystem
 from lipsdb.documents.label import Label, LabelAnswer, LabelAsked, LabelOrigin, geometry_digest
+from lipsdb.documents.level_of_theory import LevelOfTheory, LevelOfTheoryAnswer, LevelOfTheoryAsked
 from lipsdb.documents.potential import Parity, Potential, PotentialAnswer, PotentialAsked, SystemErrors
 from lipsdb.documents.property import Property, PropertyAsked
 from lipsdb.documents.run import Run, RunAnswer, RunAsked
@@ -55,6 +56,14 @@ class Stored:
     def add(self, document: Document, activity: str, **rates: float) -> dict[str, str]:
         return self.database.insert(document.sealed(self.made_by(activity, **rates), [NAME]))
 
+    def level(self) -> Input:
+        settings = {"functional": "PBE", "dispersion": None, "cutoff_Ry": 500.0, "rel_cutoff_Ry": 50.0}
+        answer = LevelOfTheoryAnswer(how_known="set", reference=DOI, remarks="")
+        level = LevelOfTheory(
+            asked=LevelOfTheoryAsked(name="trial", code="cp2k", settings=settings), answer=answer
+        ).sealed(self.made_by("describe"))
+        return Input.of("level_of_theory", self.database.insert(level))
+
     def label(self, system: str, frame: int, *, stored: bool = True) -> Input:
         numbers, cell = np.array([3, 16]), 5.0 * np.eye(3)
         positions = np.array([[0.0, 0.0, 0.0], [2.0 + 0.01 * frame, 0.0, 0.0]])
@@ -68,7 +77,9 @@ class Stored:
             temperatures_K=[],
             pressures_bar=[],
         )
+        geometry = geometry_digest(numbers, positions, cell) + system
         answer = LabelAnswer(
+            geometry=geometry,
             formula="LiS",
             n_atoms=2,
             numbers=numbers,
@@ -78,8 +89,8 @@ class Stored:
             forces=np.zeros((2, 3)),
             virial=None,
         )
-        geometry = geometry_digest(numbers, positions, cell) + system
-        label = Label(asked=LabelAsked(geometry=geometry, level_of_theory="trial"), answer=answer, origin=origin)
+        asked = LabelAsked(geometry=geometry, level_of_theory="trial")
+        label = Label(asked=asked, inputs=[self.level()], answer=answer, origin=origin)
         if stored:
             return Input.of("label", self.database.insert(label.sealed(self.made_by("ingest"))))
         elsewhere = label.sealed(self.made_by("ingest"))
@@ -93,7 +104,7 @@ class Stored:
         labels.sort(key=lambda link: link.id)
         systems = [DatasetSystem(system=name, n_atoms=2, n_training=10, n_held=2) for name in ("alpha", "beta")]
         dataset = Dataset(
-            asked=DatasetAsked(held_fraction=0.1, block_length=2, seed=1),
+            asked=DatasetAsked(held_fraction=0.1, block_length=2, seed=1, mixed_levels_of_theory=False),
             inputs=labels,
             answer=DatasetAnswer(
                 level_of_theory=["trial"], held=np.arange(24) < 4, systems=systems, n_training=20, n_held=4
@@ -351,7 +362,7 @@ def test_unfolding_an_answer_down_to_its_labels(campaign: Database, browser: web
         shown = [s for s in card.find_elements(By.TAG_NAME, "summary") if s.is_displayed() and kind in s.text]
         shown[0].click()
         time.sleep(0.3)
-    assert "24 labels: 12 alpha, 9 beta, 3 not in this database" in card.text
+    assert "24 labels, level of theory trial: 12 alpha, 9 beta, 3 not in this database" in card.text
     rows = browser.find_elements(By.CSS_SELECTOR, "table.data tbody tr.has-origin")
     every = browser.find_elements(By.CSS_SELECTOR, "table.data tbody tr:not(.origin)")
     assert len(rows) == len(every) > 20  # each row of each table has its tree
@@ -367,8 +378,38 @@ def test_report_of_a_campaign_of_which_nothing_is_finished(
     Stored(database).campaign("empty", "name: empty\n")
     open_page(browser, write_report(database, "empty", tmp_path / "report.html"))
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "DEBUG"] == []
-    for section in ("answer", "arrhenius", "msd", "potential", "coordination", "runs", "audit"):
+    for section in ("answer", "arrhenius", "msd", "potential", "prediction-errors", "coordination", "runs", "audit"):
         assert browser.find_element(By.ID, section).find_elements(By.CLASS_NAME, "absent"), section
+
+
+def test_potential_that_was_tested_has_its_errors_in_a_section(database: Database, tmp_path: Path) -> None:
+    stored = Stored(database)
+    stored.campaign(NAME, "name: trial\n")
+    potential = stored.potential()
+    names = ("energy_mae", "energy_rmse", "energy_bias", "energy_mae_without_offset", "energy_rmse_without_offset")
+    errors = {f"{name}_meV_per_atom": 12.5 for name in names} | {
+        "force_mae_meV_per_A": 77.0,
+        "force_rmse_meV_per_A": 99.0,
+    }
+    none = ("virial_mae_meV_per_atom", "virial_rmse_meV_per_atom", "stress_mae_GPa", "stress_rmse_GPa")
+    errors |= {"system": "all", "levels_of_theory": ["other"], "n_frames": 7, **dict.fromkeys(none)}
+    answer = {"potential_id": potential["id"], "engine": "deepmd", "n_refused": 0, "errors": [errors], "offsets": []}
+    answer |= {"training_levels_of_theory": ["trial"], "training_data": {"trained_by_id": 0, "trained_by_geometry": 0}}
+    stored.property("prediction_errors", {}, [Input.of("potential", potential)], answer)
+    page = write_report(database, NAME, tmp_path / "report.html").read_text()
+    section = page.partition('<section id="prediction-errors">')[2].partition("</section>")[0]
+    assert re.findall(r">([^<>]+)</td>", section)[:8] == [
+        "all",
+        "other",
+        "7",
+        "12.5",
+        "+12.50",
+        "12.5",
+        "77.0",
+        "99.0",
+    ]
+    assert "trained at trial" in section
+    assert "made from" in section
 
 
 def test_page_names_no_address_but_those_of_links(campaign: Database, tmp_path: Path) -> None:
