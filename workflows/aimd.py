@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jobflow import CURRENT_JOB
 
 from lipsdb.documents.base import ArtifactReference, Input, MadeBy
 from lipsdb.documents.label import Label, LabelAnswer, LabelAsked, LabelOrigin, geometry_digest
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from pymatgen.core.structure import Structure as Atoms
 
     from lipsdb.dft.cp2k.aimd_output import Segment
+    from lipsdb.dft.result import SinglePoint
     from lipsdb.dft.settings import AimdSettings
+    from lipsdb.dft.vasp.aimd import VaspDynamics
 
-PERFORMERS = {"cp2k": f"{__name__}:run_aimd_by_cp2k"}
+PERFORMERS = {"cp2k": f"{__name__}:run_aimd_by_cp2k", "vasp": f"{__name__}:run_aimd_by_vasp"}
 _THERMO_UNITS = {
     "step": "1",
     "time": "ps",
@@ -58,11 +60,12 @@ class AimdMaker(QuestionMaker):
     def question(self, structure: Question | dict[str, str]) -> Question:
         """Ask for the run; its labels are stored with it."""
         from lipsdb.dft.levels_of_theory import reference_of
-        from lipsdb.dft.settings import AimdSettings
+        from lipsdb.dft.settings import AimdSettings, check_seed
 
         level = level_with_performer(self.level_of_theory, PERFORMERS)
         settings = AimdSettings.model_validate(self.settings)
         code = str(level.asked.code)
+        check_seed(settings, code)
         return Question(
             "run",
             self.name,
@@ -111,17 +114,26 @@ def atoms_of(structure: StructureAnswer) -> Atoms:
     return Structure(Lattice(structure.cell), symbols, structure.positions, coords_are_cartesian=True)
 
 
-def run_aimd_by_cp2k(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunAnswer, MadeBy]:
-    """Run CP2K; continues from its last restart file when started again."""
-    from lipsdb.dft.cp2k.aimd import run_aimd
-    from lipsdb.dft.cp2k.level import Cp2kLevel
-    from lipsdb.dft.cp2k.program import describe
+def _question(
+    place: Workplace, asked: RunAsked, inputs: list[Input]
+) -> tuple[LevelOfTheory, StructureAnswer, AimdSettings]:
+    """Level of theory, structure and settings of a run."""
     from lipsdb.dft.settings import AimdSettings
 
     by_role = {link.role: link for link in inputs}
-    level = level_of_link(place, by_role["level_of_theory"])
     structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
-    settings = AimdSettings.model_validate(asked.settings)
+    return level_of_link(place, by_role["level_of_theory"]), structure, AimdSettings.model_validate(asked.settings)
+
+
+def run_aimd_by_cp2k(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunAnswer, MadeBy]:
+    """Run CP2K; continues from its last restart file when started again."""
+    from ase.data import atomic_numbers
+
+    from lipsdb.dft.cp2k.aimd import run_aimd
+    from lipsdb.dft.cp2k.level import Cp2kLevel
+    from lipsdb.dft.cp2k.program import describe
+
+    level, structure, settings = _question(place, asked, inputs)
     ranks = int(place.options.get("ranks", 1))
     result = run_aimd(
         place.folder,
@@ -142,12 +154,62 @@ def run_aimd_by_cp2k(place: Workplace, asked: RunAsked, inputs: list[Input]) -> 
         core_seconds=result.wall_seconds * ranks,
         rates={"steps_per_second": settings.n_steps / result.wall_seconds} if result.wall_seconds > 0 else {},
     )
-    # The cost is the run's: counted once.
-    of_labels = made_by.model_copy(update={"core_seconds": 0.0, "rates": {}, "files": []})
-    place.followers = lambda run: labels_of(run, structure, level, result.data, settings, of_labels, _campaigns())
-    return _answer(
-        place, structure, settings, result.data, place.put_text(result.restart_path, "final.restart")
-    ), made_by
+    data = result.data
+    valence = {atomic_numbers[symbol]: kind["valence"] for symbol, kind in level.asked.settings["kinds"].items()}
+    place.followers = lambda run, campaigns: labels_of(
+        run,
+        structure,
+        level,
+        lambda step: _point_by_cp2k(data, structure, settings, step),
+        settings,
+        valence,
+        made_by,
+        campaigns,
+    )
+    return _answer(place, structure, settings, data, place.put_text(result.restart_path, "final.restart")), made_by
+
+
+def _point_by_cp2k(data: Segment, structure: StructureAnswer, settings: AimdSettings, step: int) -> SinglePoint:
+    """What CP2K gave for one step."""
+    from lipsdb.dft.result import SinglePoint, virial_of_stress
+
+    frame = step // settings.dump_interval
+    return SinglePoint(
+        numbers=data.numbers,
+        positions=data.positions[frame],
+        cell=structure.cell,
+        energy_eV=float(data.energy_eV[step]),
+        forces=data.forces[frame],
+        virial=virial_of_stress(-data.force_pressure_GPa[step], structure.volume_A3),
+        converged=bool(data.converged[step]),
+        n_electrons=data.n_electrons,
+    )
+
+
+def run_aimd_by_vasp(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunAnswer, MadeBy]:
+    """Run VASP; begins anew when started again."""
+    from lipsdb.dft.vasp.aimd import run_aimd
+    from lipsdb.dft.vasp.level import VaspLevel
+    from lipsdb.workflows.vasp import put_files, record
+
+    level, structure, settings = _question(place, asked, inputs)
+    data = run_aimd(
+        place.folder,
+        VaspLevel.model_validate(level.asked.settings),
+        structure.numbers,
+        structure.positions,
+        structure.cell,
+        settings,
+        lock_fd=place.lock_fd,
+        progress=place.progress,
+    )
+    made_by = record(place, data.run, put_files(place, {"": place.folder}), n_steps=settings.n_steps)
+    valence = data.run.inputs.valence
+    place.followers = lambda run, campaigns: labels_of(
+        run, structure, level, data.single_point, settings, valence, made_by, campaigns
+    )
+    # Positions and velocities of the last step, and the thermostat: VASP's own way to go on.
+    return _answer(place, structure, settings, data, place.put_text(place.folder / "CONTCAR", "CONTCAR")), made_by
 
 
 def _name(path: Any) -> str:
@@ -156,13 +218,12 @@ def _name(path: Any) -> str:
     return str(path.name) if number == 0 else f"{path.stem}-{number}{path.suffix}"
 
 
-def _campaigns() -> list[str]:
-    """The campaigns for which this job runs."""
-    return list(CURRENT_JOB.job.metadata.get("campaigns", [])) if CURRENT_JOB.job is not None else []
-
-
 def _answer(
-    place: Workplace, structure: StructureAnswer, settings: AimdSettings, data: Segment, restart: dict[str, Any]
+    place: Workplace,
+    structure: StructureAnswer,
+    settings: AimdSettings,
+    data: Segment | VaspDynamics,
+    restart: dict[str, Any],
 ) -> RunAnswer:
     """The trajectory in LAMMPS' orientation, as that of other runs, and the means over all steps."""
     from ase.calculators.lammps import Prism
@@ -208,10 +269,11 @@ def labels_of(
     run: dict[str, str],
     structure: StructureAnswer,
     level: LevelOfTheory,
-    data: Segment,
+    point: Callable[[int], SinglePoint],
     settings: AimdSettings,
+    valence: Mapping[int, float] | None,
     made_by: MadeBy,
-    campaigns: list[str],
+    campaigns: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Labels of every `label_stride`-th step, or refusals of those that fail a gate; sealed.
 
@@ -220,14 +282,16 @@ def labels_of(
     run : dict
         Reference of the run.
     structure : StructureAnswer
-        Gives atoms and cell, in the orientation in which CP2K ran.
+        Gives atoms and cell, in the orientation in which the program ran.
     level : LevelOfTheory
-    data : Segment
-        The whole run.
+    point : callable
+        Gives what the program computed at a step; may refuse it.
     settings : AimdSettings
+    valence : dict or None
+        Atomic number -> electrons that the pseudopotential leaves.
     made_by : MadeBy
-        Record of the run without its cost.
-    campaigns : list of str
+        Record of the run. The cost is the run's, and counted there: labels have none.
+    campaigns : sequence of str
         Who asks.
 
     Returns
@@ -238,6 +302,7 @@ def labels_of(
     from lipsdb.dft.levels_of_theory import reference_of
 
     inputs = [Input.of("level_of_theory", reference_of(level)), Input.of("run", run)]
+    of_labels = made_by.model_copy(update={"core_seconds": 0.0, "rates": {}, "files": []})
     sealed = []
     for step in range(0, settings.n_steps + 1, settings.label_stride):
         asked = LabelAsked(frame=step // settings.dump_interval, level_of_theory=level.asked.name)
@@ -253,7 +318,7 @@ def labels_of(
         )
         document: Label | Refusal
         try:
-            answer = _label_answer(structure, level, data, step, asked.frame)
+            answer = _label_answer(structure, point(step), valence)
             document = Label(asked=asked, inputs=inputs, answer=answer, origin=origin)
         except RefusedError as error:
             refused = RefusalAsked(
@@ -266,37 +331,21 @@ def labels_of(
             )
             answer_ = RefusalAnswer(gate=error.gate, reason=str(error))
             document = Refusal(asked=refused, inputs=inputs, answer=answer_)
-        sealed.append(document.sealed(made_by, campaigns))
+        sealed.append(document.sealed(of_labels, campaigns))
     return sealed
 
 
-def _label_answer(
-    structure: StructureAnswer, level: LevelOfTheory, data: Segment, step: int, frame: int | None
-) -> LabelAnswer:
+def _label_answer(structure: StructureAnswer, found: SinglePoint, valence: Mapping[int, float] | None) -> LabelAnswer:
     """The numbers of one step, if they pass the gates."""
-    from ase.data import atomic_numbers
+    from lipsdb.dft.result import check_single_point
 
-    from lipsdb.dft.result import SinglePoint, check_single_point, virial_of_stress
-
-    positions = data.positions[frame]
-    found = SinglePoint(
-        numbers=data.numbers,
-        positions=positions,
-        cell=structure.cell,
-        energy_eV=float(data.energy_eV[step]),
-        forces=data.forces[frame],
-        virial=virial_of_stress(-data.force_pressure_GPa[step], structure.volume_A3),
-        converged=bool(data.converged[step]),
-        n_electrons=data.n_electrons,
-    )
-    valence = {atomic_numbers[symbol]: kind["valence"] for symbol, kind in level.asked.settings["kinds"].items()}
-    check_single_point(found, structure.numbers, positions, structure.cell, valence)
+    check_single_point(found, structure.numbers, found.positions, structure.cell, valence)
     return LabelAnswer(
-        geometry=geometry_digest(structure.numbers, positions, structure.cell),
+        geometry=geometry_digest(structure.numbers, found.positions, structure.cell),
         formula=structure.formula,
         n_atoms=structure.n_atoms,
         numbers=np.asarray(structure.numbers, dtype="u1"),
-        positions=positions,
+        positions=np.asarray(found.positions, dtype=float),
         cell=np.asarray(structure.cell, dtype=float),
         energy_eV=found.energy_eV,
         forces=found.forces,

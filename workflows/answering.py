@@ -194,9 +194,8 @@ class Workplace:
     options: dict[str, Any]
     name: str = ""
     origin: Model | None = None  # of the document, for labels
-    followers: Callable[[dict[str, str]], list[dict[str, Any]]] | None = (
-        None  # documents made from this one's reference
-    )
+    # documents made with this one, from its reference and the campaigns that ask
+    followers: Callable[[dict[str, str], Sequence[str]], list[dict[str, Any]]] | None = None
     logs: list[dict[str, Any]] = field(default_factory=list)  # artifacts that a refusal keeps
     _last_progress: float = 0.0
 
@@ -352,7 +351,25 @@ def answer(
                 reference = _perform(place, model, question, inputs, performer, campaigns)
                 database.collection("progress").delete_one({"_id": document_id})
     database.join_campaigns([reference["id"]], campaigns)
+    if kind == "run":
+        join_labels_of_runs(database, [reference["id"]], campaigns)
     return reference
+
+
+def join_labels_of_runs(database: Database, runs: Sequence[str], campaigns: Sequence[str]) -> None:
+    """Note that campaigns asked for the labels, and their refusals, that these runs made themselves.
+
+    Labels that were computed from their frames afterwards have a cost of their own, and are left alone.
+    """
+    if not runs or not campaigns:
+        return
+    missing = {
+        "inputs.id": {"$in": list(runs)},
+        "made_by.core_seconds": 0.0,
+        "campaigns": {"$not": {"$all": list(campaigns)}},
+    }
+    for name in ("labels", "refusals"):
+        database.collection(name).update_many(missing, {"$addToSet": {"campaigns": {"$each": list(campaigns)}}})
 
 
 def _answered(database: Database, document_id: str) -> dict[str, str] | None:
@@ -393,7 +410,7 @@ def _perform(
     document = model(asked=question, inputs=inputs, answer=result, origin=place.origin).sealed(made_by, campaigns)
     if place.followers is None:
         return database.insert(document)
-    followers = place.followers(reference_of(document))
+    followers = place.followers(reference_of(document), campaigns)
     return database.insert_together(document, followers)
 
 

@@ -20,7 +20,7 @@ from lipsdb.ingest.record import adopt_potential, adopt_record, read_record, ref
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.store.database import Database
 from lipsdb.workflows.aimd import AimdMaker
-from lipsdb.workflows.answering import Question, refusals_of
+from lipsdb.workflows.answering import Question, join_labels_of_runs, refusals_of
 from lipsdb.workflows.labels import select_labels
 from lipsdb.workflows.molecular_dynamics import MDMaker
 from lipsdb.workflows.potential import DatasetMaker, DeepMDMaker
@@ -168,9 +168,21 @@ class _Asker:
                 for run in self.runs(points.md)
                 for time, frame in frames
             ]
+        if points.aimd is not None:
+            aimd = self.campaign.dft[points.aimd]
+            assert isinstance(aimd, AbInitioMD)
+            steps = [(time, aimd.step_at(time)) for time in points.times_ps or []]
+            return [
+                maker(f"{run.name.removeprefix('aimd ')} {time:g} ps", frame).question(run)
+                for run in self.labels(points.aimd)
+                for time, frame in steps
+            ]
         selections, adopted = self.chosen_labels([str(points.labels)])
         chosen = adopted or select_labels(self.database, selections)
-        return [maker(reference["id"].partition("-")[2][:8]).question(reference) for reference in chosen]
+        ids = [reference["id"] for reference in chosen]
+        found = self.database.query("labels", {"_id": {"$in": ids}}, ["origin.system", "origin.frame"])
+        names = {label["_id"]: f"{label['origin']['system']} frame {label['origin']['frame']}" for label in found}
+        return [maker(names.get(reference["id"], reference["id"])).question(reference) for reference in chosen]
 
     def chosen_labels(self, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
         """Selections of labels in the database, and references of adopted labels."""
@@ -360,6 +372,8 @@ def submit(database: Database, file: CampaignFile) -> Submission:
     known = database.known(state) | refusals_of(database, list(state))
     for kind_ids in _by_kind([id_ for id_ in state if state[id_] == "known"]):
         database.join_campaigns(kind_ids, [name])
+        if kind_ids[0].startswith("run-"):
+            join_labels_of_runs(database, kind_ids, [name])
     sources: dict[int, Any] = {}
     by_document: dict[str, Any] = {}
     jobs = []

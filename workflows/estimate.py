@@ -11,6 +11,8 @@ from lipsdb.workflows.answering import Question
 
 _SAMPLE = 20
 SMALL_WORK = 100.0
+# What must be the same, of what is asked, for the costs of two pieces of work to compare.
+_ALIKE = {"run": "program", "label": "level_of_theory", "property": "property", "structure": "builder"}
 
 
 class Estimates:
@@ -29,19 +31,23 @@ class Estimates:
     def core_seconds(self, question: Question) -> float | None:
         """Estimated cost of a question in core-seconds.
 
-        Runs scale with steps and training with its steps; of other work the median counts. None if nothing like it was
-        done here before.
+        Runs scale with steps and training with its steps; of other work the median counts. Only like work is compared:
+        see `_ALIKE`. None if nothing like it was done here before.
         """
         asked = question.asked.model_dump()
-        work = (question.kind, asked["property"] if question.kind == "property" else None)
+        field = _ALIKE.get(question.kind)
+        work = (question.kind, None if field is None else asked[field])
         if work not in self._rates:
             self._rates[work] = self._rate(*work)
         rate = self._rates[work]
         return None if rate is None else rate * question.size
 
-    def _rate(self, kind: str, property_: str | None) -> float | None:
+    def _rate(self, kind: str, alike: str | None) -> float | None:
         """Median cost of a step of such work, over a sample of what was done."""
-        criteria = {} if property_ is None else {"asked.property": property_}
+        # What costs nothing was made along with something else, such as the labels of AIMD.
+        criteria: dict[str, Any] = {"made_by.core_seconds": {"$gt": 0.0}}
+        if alike is not None:
+            criteria[f"asked.{_ALIKE[kind]}"] = alike
         fields = {"made_by.core_seconds": 1, "asked.settings": 1}
         sample = self._database.collection(COLLECTIONS[kind]).find(criteria, fields).sort("_id", 1).limit(_SAMPLE)
         rates = sorted(document["made_by"]["core_seconds"] / size_of(kind, document["asked"]) for document in sample)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lipsdb.documents.base import Input, MadeBy
+from lipsdb.documents.level_of_theory import LevelOfTheory
 from lipsdb.documents.structure import Structure, StructureAnswer, StructureAsked
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.aimd import atoms_of, level_of_link, level_with_performer
 from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
 from lipsdb.workflows.structure import structure_answer
 
-PERFORMERS = {"cp2k": f"{__name__}:relax_by_cp2k"}
+if TYPE_CHECKING:
+    from lipsdb.dft.settings import RelaxationSettings
+
+PERFORMERS = {"cp2k": f"{__name__}:relax_by_cp2k", "vasp": f"{__name__}:relax_by_vasp"}
 
 
 @dataclass
@@ -55,19 +59,30 @@ class RelaxationMaker(QuestionMaker):
         )
 
 
+def _question(
+    place: Workplace, asked: StructureAsked, inputs: list[Input]
+) -> tuple[LevelOfTheory, StructureAnswer, RelaxationSettings]:
+    """Level of theory, structure and settings of a relaxation."""
+    from lipsdb.dft.settings import RelaxationSettings
+
+    by_role = {link.role: link for link in inputs}
+    structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
+    settings = {name: asked.parameters[name] for name in RelaxationSettings.model_fields}
+    return (
+        level_of_link(place, by_role["level_of_theory"]),
+        structure,
+        RelaxationSettings.model_validate(settings),
+    )
+
+
 def relax_by_cp2k(place: Workplace, asked: StructureAsked, inputs: list[Input]) -> tuple[StructureAnswer, MadeBy]:
     """Run CP2K; continues from its last restart file when started again."""
     from lipsdb.dft.cp2k.level import Cp2kLevel
     from lipsdb.dft.cp2k.program import describe
     from lipsdb.dft.cp2k.relaxation import run_relaxation
     from lipsdb.dft.cp2k.run import files_of
-    from lipsdb.dft.settings import RelaxationSettings
 
-    by_role = {link.role: link for link in inputs}
-    level = level_of_link(place, by_role["level_of_theory"])
-    structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
-    names = RelaxationSettings.model_fields
-    settings = RelaxationSettings.model_validate({name: asked.parameters[name] for name in names})
+    level, structure, settings = _question(place, asked, inputs)
     ranks = int(place.options.get("ranks", 1))
     relaxed = run_relaxation(
         place.folder,
@@ -84,4 +99,25 @@ def relax_by_cp2k(place: Workplace, asked: StructureAsked, inputs: list[Input]) 
         executable=program.path,
         core_seconds=place.watch.seconds * ranks,
     )
+    return structure_answer(asked.parameters["name"], structure.numbers, relaxed.positions, relaxed.cell), made_by
+
+
+def relax_by_vasp(place: Workplace, asked: StructureAsked, inputs: list[Input]) -> tuple[StructureAnswer, MadeBy]:
+    """Run VASP, again from the relaxed cell if that differs; begins anew when started again."""
+    from lipsdb.dft.vasp.level import VaspLevel
+    from lipsdb.dft.vasp.relaxation import run_relaxation
+    from lipsdb.workflows.vasp import put_files, record
+
+    level, structure, settings = _question(place, asked, inputs)
+    relaxed = run_relaxation(
+        place.folder,
+        VaspLevel.model_validate(level.asked.settings),
+        structure.numbers,
+        structure.positions,
+        structure.cell,
+        settings,
+        lock_fd=place.lock_fd,
+    )
+    names = {str(i) if i else "": place.folder / f"round-{i}" for i in range(len(relaxed.rounds))}
+    made_by = record(place, relaxed.rounds[-1], put_files(place, names))
     return structure_answer(asked.parameters["name"], structure.numbers, relaxed.positions, relaxed.cell), made_by

@@ -196,11 +196,12 @@ def label_by_cp2k(place: Workplace, asked: LabelAsked, inputs: list[Input]) -> t
 
 
 def label_by_vasp(place: Workplace, asked: LabelAsked, inputs: list[Input]) -> tuple[LabelAnswer, MadeBy]:
-    """Run VASP."""
+    """Run VASP; begins anew when started again."""
     from lipsdb.dft.result import check_single_point
     from lipsdb.dft.vasp.inputs import static_inputs
     from lipsdb.dft.vasp.level import VaspLevel
     from lipsdb.dft.vasp.run import run_vasp
+    from lipsdb.workflows.vasp import put_files, record
 
     level = VaspLevel.model_validate(level_of(place, asked, inputs[0]).asked.settings)
     atoms = configuration_of(place, asked, inputs[1], "vasp")
@@ -211,15 +212,8 @@ def label_by_vasp(place: Workplace, asked: LabelAsked, inputs: list[Input]) -> t
         found = run.steps.single_point()
         check_single_point(found, atoms.numbers, atoms.positions, atoms.cell, written.valence)
     finally:
-        place.logs = [place.put_text(path, name) for name in _VASP_FILES if (path := place.folder / name).is_file()]
-    versions = versions_of("atomate2", "custodian", "pymatgen") | {"vasp": run.steps.version}
-    versions |= {f"POTCAR {potcar.titel}": potcar.sha256 or "" for potcar in written.potcars}
-    made_by = place.watch.made_by(versions, place.logs, executable="vasp")
-    return _answer(atoms, found), made_by
-
-
-# POTCAR and WAVECAR stay where they are: the first may not be given away, the second is large.
-_VASP_FILES = ("INCAR", "KPOINTS", "POSCAR", "OUTCAR", "vasprun.xml")
+        place.logs = put_files(place, {"": place.folder})
+    return _answer(atoms, found), record(place, run, place.logs)
 
 
 def _answer(atoms: Configuration, found: SinglePoint) -> LabelAnswer:

@@ -23,7 +23,11 @@ Ranks = Annotated[int, Field(ge=1, description="MPI ranks of one calculation; ch
 
 
 class SinglePoints(CampaignModel):
-    """Energy, forces and virial of structures, of frames of MD runs, or again of labels that are in the database."""
+    """Energy, forces and virial of structures, of frames of MD or AIMD runs, or again of labels in the database.
+
+    Frames are taken from the stored trajectory, whose positions have single precision (about 1e-6 Å), and turned as
+    LAMMPS wants the cell: the energy is that of the MD's configuration, forces and virial are turned with it.
+    """
 
     kind: Literal["single_point"] = Field(description="single_point")
     level_of_theory: Level
@@ -35,10 +39,15 @@ class SinglePoints(CampaignModel):
         description="name of an MD; frames of each of its runs are taken",
         json_schema_extra={"refers_to": "md"},
     )
+    aimd: str | None = Field(
+        default=None,
+        description="name of an AIMD of this section; frames of each of its runs are taken",
+        json_schema_extra={"refers_to": "dft", "refers_to_kind": "aimd"},
+    )
     times_ps: Annotated[list[Annotated[float, Field(ge=0)]], Unique] | None = Field(
         default=None,
         min_length=1,
-        description="at which times of the production the frames are taken, ps; with md only",
+        description="at which times of the production, or of the AIMD, the frames are taken, ps; with md or aimd only",
     )
     labels: str | None = Field(
         default=None,
@@ -52,10 +61,10 @@ class SinglePoints(CampaignModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> SinglePoints:
-        if sum(source is not None for source in (self.structures, self.md, self.labels)) != 1:
-            raise ValueError("must have exactly one of: structures, md, labels")
-        if (self.md is None) != (self.times_ps is None):
-            raise ValueError("must have times_ps with md, and only then")
+        if sum(source is not None for source in (self.structures, self.md, self.aimd, self.labels)) != 1:
+            raise ValueError("must have exactly one of: structures, md, aimd, labels")
+        if (self.md is None and self.aimd is None) != (self.times_ps is None):
+            raise ValueError("must have times_ps with md or aimd, and only then")
         return self
 
 
@@ -90,6 +99,18 @@ class AbInitioMD(CampaignModel):
         if (Fraction(repr(info.data.get("length_ps", 0.0))) * FS_PER_PS) % Fraction(repr(value)):
             raise ValueError(f"must divide length_ps ({info.data['length_ps']:g} ps) without rest")
         return value
+
+    def step_at(self, time_ps: float) -> int:
+        """The step at a time, which is a frame of the trajectory.
+
+        Raises
+        ------
+        ValueError
+            If there is no step at that time.
+        """
+        if time_ps > self.length_ps:
+            raise ValueError(f"must not be after the end of the run ({self.length_ps:g} ps): {time_ps:g}")
+        return whole_steps(Fraction(repr(time_ps)) * FS_PER_PS, self.timestep_fs)
 
     def expand(self) -> Iterator[dict[str, Any]]:
         """Settings of each single run (`lipsdb.dft.settings.AimdSettings`)."""

@@ -28,7 +28,11 @@ LevelOption = Annotated[
     ),
 ]
 SourceOption = Annotated[
-    str | None, typer.Option(help="What the data set is: a DOI or a name; the folder's or file's name by default.")
+    str | None,
+    typer.Option(
+        help="What the data set is: a DOI or a name; by default the publication that a packaged level of theory was "
+        "inferred from, else the folder's or file's name."
+    ),
 ]
 SystemOption = Annotated[
     str | None, typer.Option(help="Name of the system; read off the names of folders and files by default.")
@@ -144,6 +148,7 @@ def _ingest(
     from lipsdb.store.database import connect
 
     level = find_level(level_of_theory)
+    published = f"doi:{level.answer.reference}" if level.answer.how_known == "inferred" else None
     with progress_bar() as bar:
         task = bar.add_task("labels", total=None)
 
@@ -155,7 +160,7 @@ def _ingest(
             format,
             path,
             level_of_theory,
-            source=source or path.resolve().name,
+            source=source or published or path.resolve().name,
             system=system,
             campaigns=[campaign] if campaign else [],
             force_limit_eV_A=force_limit,

@@ -7,16 +7,19 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from lipsdb.documents.base import Model
+from lipsdb.errors import BadInputError
 
 #: Largest seed: a signed 32-bit integer.
 LARGEST_SEED = 2**31 - 1
+#: Codes that take less; VASP: first number of RANDOM_SEED.
+LARGEST_SEEDS = {"vasp": 900_000_000}
 
 
 class AimdSettings(Model):
-    """Settings of ab initio molecular dynamics at constant volume with a Nosé–Hoover chain.
+    """Settings of ab initio molecular dynamics at constant volume, Nosé–Hoover thermostat.
 
-    The fields that `lipsdb.md.settings.MDSettings` has too mean the same there, so that queries need not ask which
-    program made a run.
+    CP2K runs a chain of three thermostats, VASP a single one. The fields that `lipsdb.md.settings.MDSettings` has too
+    mean the same there, so that queries need not ask which program made a run.
 
     Examples
     --------
@@ -34,7 +37,10 @@ class AimdSettings(Model):
     equilibration_steps: Literal[0] = Field(0, description="Always 0: the whole run is kept (steps).")
     # 100 timesteps of 0.5 fs: what LAMMPS' manual recommends for fix nvt ("around 100 timesteps").
     thermostat_damping_ps: float = Field(
-        0.05, gt=0, description="Time constant of the Nosé–Hoover chain (ps); of the order of 100 timesteps."
+        0.05,
+        gt=0,
+        description="Time constant τ of the thermostat (ps): its mass is Q = N k_B T τ², with N degrees of freedom; of "
+        "the order of 100 timesteps.",
     )
     dump_interval: int = Field(1, ge=1, description="Distance of two trajectory frames (steps).")
     label_stride: int = Field(
@@ -82,6 +88,23 @@ class AimdSettings(Model):
         return self.n_steps // self.dump_interval + 1
 
 
+def check_seed(settings: AimdSettings, code: str) -> None:
+    """Refuse a seed that the code of a level of theory does not take.
+
+    Raises
+    ------
+    BadInputError
+        If it is too large.
+
+    Examples
+    --------
+    >>> check_seed(AimdSettings(temperature_K=300, n_steps=10, seed=2_000_000_000), "cp2k")
+    """
+    largest = LARGEST_SEEDS.get(code, LARGEST_SEED)
+    if settings.seed > largest:
+        raise BadInputError(f"the seed {settings.seed} is too large for {code}; take one from 1 to {largest}")
+
+
 class RelaxationSettings(Model):
     """Settings of a relaxation of the atoms, or of atoms and cell.
 
@@ -94,8 +117,8 @@ class RelaxationSettings(Model):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     cell: bool = Field(True, description="Whether the cell is relaxed, too, to zero pressure. No unit.")
-    max_force_eV_A: float = Field(0.01, gt=0, description="Largest component of a force that may remain (eV/Å).")
+    max_force_eV_A: float = Field(0.01, gt=0, description="No component of a force may remain larger (eV/Å).")
     pressure_tolerance_bar: float = Field(
-        100.0, gt=0, description="Largest pressure that may remain (bar), if the cell is relaxed."
+        100.0, gt=0, description="Largest mean pressure that may remain (bar), if the cell is relaxed."
     )
     max_steps: int = Field(200, ge=1, description="Most steps of the optimiser; more is refused.")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lipsdb.dft.settings import AimdSettings, RelaxationSettings, check_seed
 from lipsdb.dft.vasp.level import VaspLevel
-from lipsdb.dft.vasp.settings import AIMDSettings, RelaxationSettings
 from lipsdb.errors import BadInputError, MissingProgramError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class VaspInputs:
 
     task: Task
     level: VaspLevel
-    settings: RelaxationSettings | AIMDSettings | None
+    settings: RelaxationSettings | AimdSettings | None
     numbers: np.ndarray
     positions: np.ndarray
     cell: np.ndarray
@@ -148,14 +148,17 @@ def relaxation_inputs(
     *,
     potcars: bool = True,
 ) -> VaspInputs:
-    """Input of a relaxation; parameters as for `static_inputs`."""
+    """Input of a relaxation by conjugate gradients; parameters as for `static_inputs`.
+
+    The norm of each force is brought below ``max_force_eV_A`` (EDIFFG), and so each component.
+    """
     from atomate2.vasp.sets.core import RelaxSetGenerator
 
     ionic = {
         "IBRION": 2,
         "NSW": settings.max_steps,
-        "ISIF": 3 if settings.relax_cell else 2,
-        "EDIFFG": -settings.max_force_eV_per_A,
+        "ISIF": 3 if settings.cell else 2,
+        "EDIFFG": -settings.max_force_eV_A,
     }
     incar = {**level.incar_tags(), **_SCF, **ionic}
     return _inputs("relaxation", RelaxSetGenerator, incar, level, settings, numbers, positions, cell, potcars)
@@ -163,24 +166,34 @@ def relaxation_inputs(
 
 def aimd_inputs(
     level: VaspLevel,
-    settings: AIMDSettings,
+    settings: AimdSettings,
     numbers: ArrayLike,
     positions: ArrayLike,
     cell: ArrayLike,
     *,
     potcars: bool = True,
 ) -> VaspInputs:
-    """Input of molecular dynamics at constant volume; parameters as for `static_inputs`."""
+    """Input of molecular dynamics at constant volume; parameters as for `static_inputs`.
+
+    VASP counts configurations (NSW), the first of which is the one given: one more than there are steps.
+
+    Raises
+    ------
+    BadInputError
+        As for `static_inputs`, or if VASP does not take the seed.
+    """
     from atomate2.vasp.sets.core import MDSetGenerator
 
+    check_seed(settings, "vasp")
+    mass = nose_mass(settings.temperature_K, settings.thermostat_damping_ps, len(np.asarray(numbers)), cell)
     ionic = {
         "IBRION": 0,
         "MDALGO": 2,
-        "SMASS": settings.nose_mass,
-        "NSW": settings.n_steps,
+        "SMASS": mass,
+        "NSW": settings.n_steps + 1,
         "POTIM": settings.timestep_fs,
         "TEBEG": settings.temperature_K,
-        "TEEND": settings.end_temperature_K or settings.temperature_K,
+        "TEEND": settings.temperature_K,
         "RANDOM_SEED": [settings.seed, 0, 0],
         "ISIF": 2,
         "NBLOCK": 1,
@@ -190,12 +203,53 @@ def aimd_inputs(
     return _inputs("aimd", MDSetGenerator, incar, level, settings, numbers, positions, cell, potcars)
 
 
+def nose_mass(temperature_K: float, damping_ps: float, n_atoms: int, cell: ArrayLike) -> float:
+    """Nosé mass SMASS, in amu and squares of the length of the first lattice vector.
+
+    Parameters
+    ----------
+    temperature_K : float
+        Target temperature, K.
+    damping_ps : float
+        Time constant τ, ps.
+    n_atoms : int
+    cell : (3, 3) array, Å
+        Lattice vectors as rows.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Q = N k_B T τ² with N = 3 n_atoms − 3 degrees of freedom, as CP2K (TIMECON) and LAMMPS (Tdamp) define τ, and
+    SMASS = Q / |a₁|². Temperature then oscillates with ω² = 2 N k_B T / Q (Nosé, eq. 2.29 ff.), so with the period
+    2π τ/√2 = 4.44 τ. VASP's own choice, SMASS = 0, is a period of 40 timesteps: τ = 9 timesteps.
+
+    References
+    ----------
+    S. Nosé, J. Chem. Phys. 81, 511 (1984), doi 10.1063/1.447334; VASP's manual, SMASS.
+
+    Examples
+    --------
+    >>> cell = 10.0 * np.eye(3)  # τ so that the period is 40 timesteps of 2 fs: what VASP prints for SMASS = 0
+    >>> round(nose_mass(300.0, 0.08 / (2 * np.pi) * 2**0.5, 32, cell), 4)
+    0.7521
+    """
+    from ase import units
+
+    time = damping_ps * 1000.0 * units.fs  # in Å √(amu/eV)
+    degrees = 3 * n_atoms - 3
+    length = float(np.linalg.norm(np.asarray(cell, np.float64)[0]))
+    return float(degrees * units.kB * temperature_K * time**2 / length**2)
+
+
 def _inputs(
     task: Task,
     generator: Any,
     incar: Mapping[str, Any],
     level: VaspLevel,
-    settings: RelaxationSettings | AIMDSettings | None,
+    settings: RelaxationSettings | AimdSettings | None,
     numbers: ArrayLike,
     positions: ArrayLike,
     cell: ArrayLike,

@@ -63,6 +63,10 @@ class VaspSteps:
         In the order of the elements.
     n_electrons : float
         NELECT.
+    kinetic_energies : (n_steps,) array or None, eV
+        Of the atoms, in molecular dynamics.
+    conserved_energies : (n_steps,) array or None, eV
+        Free energy, kinetic energy and that of the thermostat, in molecular dynamics.
     """
 
     numbers: np.ndarray
@@ -79,6 +83,8 @@ class VaspSteps:
     kpoints: tuple[int, ...]
     potcars: tuple[VaspPotcar, ...]
     n_electrons: float
+    kinetic_energies: np.ndarray | None = None
+    conserved_energies: np.ndarray | None = None
 
     @property
     def n_steps(self) -> int:
@@ -191,16 +197,32 @@ def read_vasprun(path: str | Path, outcar: str | Path | None = None) -> VaspStep
         kpoints=tuple(int(n) for n in run.kpoints.kpts[0]) if run.kpoints.num_kpts == 0 else (),
         potcars=_potcars(path),
         n_electrons=float(run.parameters["NELECT"]),
+        kinetic_energies=_of_dynamics(steps, "kinetic"),
+        conserved_energies=_of_dynamics(steps, "total"),
     )
+
+
+def _of_dynamics(steps: list[dict[str, Any]], name: str) -> np.ndarray | None:
+    """An energy that only molecular dynamics has."""
+    return np.array([step[name] for step in steps]) if all(name in step for step in steps) else None
 
 
 def outcar_stresses_kbar(path: str | Path) -> np.ndarray:
     """Stresses that OUTCAR prints ("in kB"), positive under compression, (n_steps, 3, 3), kB."""
+    return _outcar_tensors(path, "in kB")
+
+
+def outcar_pressures_kbar(path: str | Path) -> np.ndarray:
+    """Pressure tensors with the motion of the atoms that OUTCAR prints ("Total+kin."), (n_steps, 3, 3), kB."""
+    return _outcar_tensors(path, r"Total\+kin\.")
+
+
+def _outcar_tensors(path: str | Path, heading: str) -> np.ndarray:
     from monty.io import zopen
 
     number = r"\s+(-?\d+\.\d+)"
     with zopen(path, "rt", encoding="utf-8", errors="replace") as file:
-        found = re.findall(rf"^ +in kB{number * 6}\s*$", str(file.read()), re.MULTILINE)
+        found = re.findall(rf"^ +{heading}{number * 6}\s*$", str(file.read()), re.MULTILINE)
     xx, yy, zz, xy, yz, zx = np.array(found, np.float64).reshape(-1, 6).T
     return np.moveaxis(np.array([[xx, xy, zx], [xy, yy, yz], [zx, yz, zz]]), -1, 0)
 

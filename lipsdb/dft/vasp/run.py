@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -13,16 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from lipsdb.dft.settings import RelaxationSettings
 from lipsdb.dft.vasp.custody import FREE_TAGS, FREE_TAGS_OF_RELAXATION, Custody, run_in_custody
 from lipsdb.dft.vasp.inputs import VaspInputs
-from lipsdb.dft.vasp.level import VDW_KERNEL
+from lipsdb.dft.vasp.level import VDW_KERNEL, VaspLevel
 from lipsdb.dft.vasp.output import VaspSteps, placed, read_vasprun
-from lipsdb.dft.vasp.settings import RelaxationSettings
 from lipsdb.errors import InterruptedRunError, MissingProgramError, RefusedError
 from lipsdb.settings import read_settings
 
 #: Largest electronic entropy of a static run, eV/atom: above it the energy without entropy does not fit the forces.
 ENTROPY_LIMIT_eV_PER_ATOM = 1e-3
+#: Largest change of the energy in the last step of a relaxation, eV: printed in doi 10.1039/d3ya00234a.
+ENERGY_CHANGE_LIMIT_eV = 2e-2
 #: Files that are kept of a run; never POTCAR and WAVECAR.
 KEPT_FILES = (
     *("INCAR", "KPOINTS", "POSCAR", "POTCAR.spec", "vasprun.xml", "OUTCAR", "OSZICAR", "CONTCAR", "vasp.out"),
@@ -64,6 +67,8 @@ class VaspRun:
         How often VASP was started.
     files : dict
         Name -> path of the files worth keeping (`KEPT_FILES`).
+    n_cores : int
+        MPI ranks and their threads, as VASP says.
     """
 
     inputs: VaspInputs
@@ -71,6 +76,7 @@ class VaspRun:
     corrections: tuple[str, ...]
     n_attempts: int
     files: dict[str, Path]
+    n_cores: int
 
 
 def vasp_command(command: str | Sequence[str] | None = None) -> list[str]:
@@ -154,8 +160,20 @@ def run_vasp(
     _check_files(folder, inputs)
     check_level(inputs, steps)
     steps = _in_order(inputs, steps, moved=(inputs.task == "relaxation" and custody.n_attempts > 1))
-    files = {name: folder / name for name in KEPT_FILES if (folder / name).is_file()}
-    return VaspRun(inputs, steps, custody.corrections, custody.n_attempts, files)
+    return VaspRun(inputs, steps, custody.corrections, custody.n_attempts, kept_files(folder), _n_cores(folder))
+
+
+def kept_files(folder: Path) -> dict[str, Path]:
+    """The files worth keeping that are there, also of a run that failed."""
+    return {name: folder / name for name in KEPT_FILES if (folder / name).is_file()}
+
+
+def _n_cores(folder: Path) -> int:
+    """Cores that VASP used by its first words, such as 'running 8 mpi-ranks, with 2 threads/rank'; 1 if it is mute."""
+    said = (folder / "vasp.out").read_text("utf-8", "replace")[:4000]
+    ranks = re.search(r"running +(\d+) +mpi-ranks(?:, +with +(\d+) +threads)?", said)
+    total = re.search(r"running on +(\d+) +total cores", said)
+    return int(ranks[1]) * int(ranks[2] or 1) if ranks else int(total[1]) if total else 1
 
 
 def check_level(inputs: VaspInputs, steps: VaspSteps) -> None:
@@ -187,6 +205,24 @@ def check_level(inputs: VaspInputs, steps: VaspSteps) -> None:
         raise RefusedError(
             f"VASP counted {steps.n_electrons:g} electrons, the PAW data sets leave {expected:g}; check POTCAR",
             "valence",
+        )
+
+
+def check_entropy(level: VaspLevel, steps: VaspSteps, step: int) -> None:
+    """Refuse a step whose electrons are so hot that the energy without entropy does not fit the forces.
+
+    Raises
+    ------
+    RefusedError
+        Its `gate` is 'entropy'.
+    """
+    entropy = abs(float(steps.entropies[step])) / len(steps.numbers)
+    if entropy > ENTROPY_LIMIT_eV_PER_ATOM:
+        raise RefusedError(
+            f"the electronic entropy is {1000 * entropy:.2f} meV/atom, above the limit of "
+            f"{1000 * ENTROPY_LIMIT_eV_PER_ATOM:g} meV/atom: the smearing of SIGMA = {level.sigma_eV:g} eV is too wide "
+            "for this structure; use a level with a narrower one",
+            "entropy",
         )
 
 
@@ -245,31 +281,24 @@ def _check_convergence(inputs: VaspInputs, steps: VaspSteps, custody: Custody) -
     if isinstance(inputs.settings, RelaxationSettings):
         _check_relaxation(inputs.settings, steps)
     if inputs.task == "static":
-        entropy = abs(float(steps.entropies[-1])) / len(steps.numbers)
-        if entropy > ENTROPY_LIMIT_eV_PER_ATOM:
-            raise RefusedError(
-                f"the electronic entropy is {1000 * entropy:.2f} meV/atom, above the limit of "
-                f"{1000 * ENTROPY_LIMIT_eV_PER_ATOM:g} meV/atom: the smearing of SIGMA = {inputs.level.sigma_eV:g} eV "
-                "is too wide for this structure; use a level with a narrower one",
-                "entropy",
-            )
+        check_entropy(inputs.level, steps, -1)
     if custody.failure is not None:
         raise RefusedError(f"custodian gave up ({custody.failure.rstrip('.')}){tried}; look at vasp.out", "program")
 
 
 def _check_relaxation(settings: RelaxationSettings, steps: VaspSteps) -> None:
     largest = float(np.linalg.norm(steps.forces[-1], axis=1).max())
-    if not steps.ionic_converged or largest > settings.max_force_eV_per_A + 1e-6:
+    if not steps.ionic_converged or largest > settings.max_force_eV_A + 1e-6:
         raise RefusedError(
             f"the relaxation did not converge in {settings.max_steps} steps: a force of {largest:.3f} eV/Å is left, "
-            f"allowed are {settings.max_force_eV_per_A:g}; raise max_steps or begin nearer to the minimum",
+            f"allowed are {settings.max_force_eV_A:g}; raise max_steps or begin nearer to the minimum",
             "ionic",
         )
     change = abs(float(np.diff(steps.free_energies[-2:])[0])) if steps.n_steps > 1 else 0.0
-    if change > settings.max_energy_change_eV:
+    if change > ENERGY_CHANGE_LIMIT_eV:
         raise RefusedError(
             f"the last step of the relaxation changed the energy by {change:.3f} eV, allowed are "
-            f"{settings.max_energy_change_eV:g} eV; lower max_force_eV_per_A",
+            f"{ENERGY_CHANGE_LIMIT_eV:g} eV; lower max_force_eV_A",
             "ionic",
         )
 

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar, Potcar
 
 from lipsdb.dft.levels_of_theory import find_level, packaged_levels
-from lipsdb.dft.vasp.inputs import VaspInputs, aimd_inputs, relaxation_inputs, static_inputs
+from lipsdb.dft.settings import AimdSettings, RelaxationSettings
+from lipsdb.dft.vasp.inputs import VaspInputs, aimd_inputs, nose_mass, relaxation_inputs, static_inputs
 from lipsdb.dft.vasp.level import VaspLevel
-from lipsdb.dft.vasp.settings import AIMDSettings, RelaxationSettings
+from lipsdb.dft.vasp.run import ENERGY_CHANGE_LIMIT_eV
 from lipsdb.errors import BadInputError
 
 NUMBERS = [3, 16, 3, 15]
@@ -28,7 +29,7 @@ CHOSEN = {
     **{"ISMEAR": 0, "SIGMA": 0.05, "PREC": "Accurate", "ADDGRID": False, "LASPH": True, "ISPIN": 1, "ISYM": 0},
     **{"ALGO": "Normal", "NELM": 100, "ISTART": 0, "ICHARG": 2, "LWAVE": False, "LCHARG": False},
 }
-AIMD = AIMDSettings(temperature_K=2000, end_temperature_K=300, n_steps=500, seed=11)
+AIMD = AimdSettings(temperature_K=2000, timestep_fs=2.0, n_steps=500, thermostat_damping_ps=0.1, seed=11)
 
 
 def written(folder: Path, inputs: VaspInputs) -> dict[str, object]:
@@ -50,22 +51,39 @@ def test_static_incar_is_optb88_at_the_printed_thresholds_and_whole(tmp_path: Pa
 def test_relaxation_incar_is_pbe_with_the_printed_force_criterion_and_whole(
     tmp_path: Path, pbe_level: VaspLevel
 ) -> None:
-    settings = RelaxationSettings()
+    settings = RelaxationSettings(max_steps=99)
     inputs = relaxation_inputs(pbe_level, settings, NUMBERS, POSITIONS, CELL, potcars=False)
     ionic = {"IBRION": 2, "ISIF": 3, "NSW": 99, "EDIFFG": -0.01}
     assert written(tmp_path, inputs) == whole({**PRINTED, "GGA": "PE", **CHOSEN, "LREAL": "Auto", **ionic})
-    assert settings.max_energy_change_eV == 2e-2  # printed; compared after the run, for EDIFFG holds one criterion
-    fixed = relaxation_inputs(pbe_level, RelaxationSettings(relax_cell=False), NUMBERS, POSITIONS, CELL, potcars=False)
+    assert ENERGY_CHANGE_LIMIT_eV == 2e-2  # printed; compared after the run, for EDIFFG holds one criterion
+    fixed = relaxation_inputs(pbe_level, RelaxationSettings(cell=False), NUMBERS, POSITIONS, CELL, potcars=False)
     assert written(tmp_path, fixed)["ISIF"] == 2
 
 
 def test_dynamics_incar_is_pbe_with_thermostat_and_seed_and_whole(tmp_path: Path, pbe_level: VaspLevel) -> None:
     inputs = aimd_inputs(pbe_level, AIMD, NUMBERS, POSITIONS, CELL, potcars=False)
     ionic = {
-        **{"IBRION": 0, "MDALGO": 2, "SMASS": 0, "NSW": 500, "POTIM": 2.0, "TEBEG": 2000, "TEEND": 300, "ISIF": 2},
+        **{"IBRION": 0, "MDALGO": 2, "NSW": 501, "POTIM": 2.0, "TEBEG": 2000, "TEEND": 2000, "ISIF": 2},
         **{"NBLOCK": 1, "NELMIN": 4, "RANDOM_SEED": [11, 0, 0]},
     }
-    assert written(tmp_path, inputs) == whole({**PRINTED, "GGA": "PE", **CHOSEN, "LREAL": "Auto", **ionic})
+    found = written(tmp_path, inputs)
+    # by hand: 9 × 1.380649e-23 J/K × 2000 K × (1e-13 s)² = 2.48517e-45 kg m²; 1 amu × (6 Å)² = 5.97794e-46 kg m²
+    assert found.pop("SMASS") == pytest.approx(4.15722, abs=1e-4)
+    assert found == whole({**PRINTED, "GGA": "PE", **CHOSEN, "LREAL": "Auto", **ionic})
+
+
+def test_nose_mass_for_a_period_of_forty_steps_is_the_one_that_vasp_takes_for_zero() -> None:
+    # SMASS = Q / (amu |a1|²) with Q = 2 N k_B T (period / 2π)² (Nosé 1984), in SI units
+    period, degrees, length = 40 * 2e-15, 3 * 32 - 3, 10e-10
+    expected = 2 * degrees * 1.380649e-23 * 300 * (period / (2 * np.pi)) ** 2 / (1.66053906892e-27 * length**2)
+    damping_ps = period * 1e12 / (2 * np.pi) * np.sqrt(2)
+    assert nose_mass(300.0, damping_ps, 32, 10.0 * np.eye(3)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_seed_that_vasp_does_not_take_is_bad_input(pbe_level: VaspLevel) -> None:
+    settings = AIMD.model_copy(update={"seed": 900_000_001})
+    with pytest.raises(BadInputError, match="seed 900000001 is too large for vasp; take one from 1 to 900000000"):
+        aimd_inputs(pbe_level, settings, NUMBERS, POSITIONS, CELL, potcars=False)
 
 
 def test_kpoints_are_gamma_only_as_printed(tmp_path: Path, vdw_level: VaspLevel) -> None:

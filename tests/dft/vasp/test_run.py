@@ -15,10 +15,10 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 
 from lipsdb.dft.result import check_single_point
+from lipsdb.dft.settings import AimdSettings, RelaxationSettings
 from lipsdb.dft.vasp.inputs import VaspInputs, aimd_inputs, relaxation_inputs, static_inputs
 from lipsdb.dft.vasp.level import VaspLevel
 from lipsdb.dft.vasp.run import VaspRun, run_vasp, vasp_command
-from lipsdb.dft.vasp.settings import AIMDSettings, RelaxationSettings
 from lipsdb.errors import InterruptedRunError, MissingProgramError, RefusedError
 
 # elements in turns, an atom outside of the cell, a cell that is not orthogonal
@@ -97,10 +97,10 @@ def test_relaxation_ends_where_forces_are_small_and_keeps_all_steps(
     np.testing.assert_array_equal(found.positions[0], POSITIONS)
 
 
-def test_dynamics_of_eight_steps_gives_eight_labels_that_can_be_recomputed(
+def test_dynamics_of_seven_steps_gives_eight_labels_that_can_be_recomputed(
     tmp_path: Path, potcar_folder: Path, stand_in: str, pbe_level: VaspLevel
 ) -> None:
-    settings = AIMDSettings(temperature_K=600, n_steps=8, timestep_fs=1.0, seed=7)
+    settings = AimdSettings(temperature_K=600, n_steps=7, timestep_fs=1.0, seed=7)
     found = run(tmp_path / "run", aimd_inputs(pbe_level, settings, NUMBERS, POSITIONS, CELL), stand_in).steps
     assert found.n_steps == 8
     assert found.scf_converged.all()
@@ -110,7 +110,7 @@ def test_dynamics_of_eight_steps_gives_eight_labels_that_can_be_recomputed(
         atoms.positions = found.positions[step]
         np.testing.assert_allclose(found.forces[step], atoms.get_forces(), atol=1e-5)
         np.testing.assert_allclose(found.virials[step], -atoms.get_volume() * atoms.get_stress(voigt=False), atol=1e-5)
-    other = AIMDSettings(temperature_K=600, n_steps=8, timestep_fs=1.0, seed=8)
+    other = AimdSettings(temperature_K=600, n_steps=7, timestep_fs=1.0, seed=8)
     again = run(tmp_path / "again", aimd_inputs(pbe_level, other, NUMBERS, POSITIONS, CELL), stand_in).steps
     assert np.abs(again.positions[-1] - found.positions[-1]).max() > 1e-3
 
@@ -118,7 +118,7 @@ def test_dynamics_of_eight_steps_gives_eight_labels_that_can_be_recomputed(
 def test_dynamics_whose_last_scf_fails_marks_that_step_only(
     tmp_path: Path, potcar_folder: Path, stand_in: str, pbe_level: VaspLevel
 ) -> None:
-    settings = AIMDSettings(temperature_K=600, n_steps=4, timestep_fs=1.0, seed=7)
+    settings = AimdSettings(temperature_K=600, n_steps=3, timestep_fs=1.0, seed=7)
     inputs = aimd_inputs(pbe_level, settings, NUMBERS, POSITIONS, CELL)
     found = run(tmp_path / "run", inputs, f"{stand_in} unconverged-last")
     assert found.steps.scf_converged.tolist() == [True, True, True, False]

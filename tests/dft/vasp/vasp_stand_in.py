@@ -14,6 +14,7 @@ Modes (the first argument, or LIPSDB_TEST_VASP in the environment):
 - ``dies``: kills itself with SIGKILL amid vasprun.xml; ``sleeps``: waits there until it is killed, after writing the
   file ``running``; ``stops``: ends with an error of its own
 - ``encut``: used another ENCUT; ``titel``: used another PAW data set; ``electrons``: counts one electron too many
+- ``tight``: no SCF converges to an EDIFF below 1e-7 eV
 - ``hot``: an electronic entropy of 2 meV/atom; ``moved``: computed other positions
 """
 
@@ -204,11 +205,14 @@ class Writer:
         for titel, zval in potcars:
             self.out.write(f"   TITEL  = {titel}\n   POMASS =   1.000; ZVAL   =  {zval:7.3f}    mass and valenz\n")
 
-    def calculation(self, atoms: Atoms, last: bool) -> tuple[float, np.ndarray, np.ndarray]:
+    def calculation(
+        self, atoms: Atoms, last: bool, velocities: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray, np.ndarray]:
         energy, forces, stress = compute(atoms)
         free = energy
         entropy = (0.002 if self.mode == "hot" else 1e-5) * len(atoms)
         fails = self.mode == "unconverged" or (self.mode == "unconverged-last" and last)
+        fails = fails or (self.mode == "tight" and float(self.incar["EDIFF"]) < 1e-7)
         fails = fails or (self.mode == "all" and self.incar.get("ALGO") != "All")
         n_scf = self.n_elm if fails else 3
         self.step += 1
@@ -231,6 +235,14 @@ class Writer:
         )
         # the last block repeats the free energy for all three, as VASP 5.4 and 6 misprint it
         lines += [structure(atoms), varray("forces", forces), varray("stress", stress), *energies(free, 0.0, "  ")]
+        if velocities is not None:
+            flow = np.einsum("i,ij,ik->jk", atoms.get_masses(), velocities, velocities)  # eV
+            kinetic = np.trace(flow) / 2
+            nose = {"kinetic": kinetic, "lattice kinetic": 0, "nosepot": 0, "nosekinetic": 0, "total": free + kinetic}
+            lines[-1:-1] = [f'   <i name="{name}">{value:16.8f} </i>' for name, value in nose.items()]
+            all_ = stress + flow / atoms.get_volume() * KBAR_PER_EV_A3
+            parts = (*np.diag(all_), all_[0, 1], all_[1, 2], all_[2, 0])
+            self.out.write("  Total+kin. " + "".join(f"{part:12.3f}" for part in parts)[3:] + "\n")
         self.xml.write("\n".join([*lines, " </calculation>"]) + "\n")
         self.xml.flush()
         self.osz.write(f"{self.step:4d} F= {free:.8E} E0= {free + entropy / 2:.8E}  d E ={0.0:.6E}\n")
@@ -255,7 +267,9 @@ def relax(incar: dict[str, str], atoms: Atoms, writer: Writer, steps: int) -> No
     optimiser = BFGS(FrechetCellFilter(atoms) if cell_too else atoms, logfile=None, maxstep=0.1)
     for step in range(steps):
         _, forces, stress = writer.calculation(atoms, step == steps - 1)
-        small = np.linalg.norm(forces, axis=1).max() < allowed and (not cell_too or np.abs(stress).max() < 1.0)
+        small = np.linalg.norm(forces, axis=1).max() < allowed and (
+            not cell_too or np.abs(stress).max() / KBAR_PER_EV_A3 * atoms.get_volume() < allowed * len(atoms)
+        )
         if small and writer.mode != "ionic":
             return
         optimiser.step()
@@ -267,12 +281,12 @@ def dynamics(incar: dict[str, str], atoms: Atoms, writer: Writer, steps: int) ->
     masses = atoms.get_masses()[:, None]
     velocities = rng.normal(size=(len(atoms), 3)) * np.sqrt(units.kB * float(incar["TEBEG"]) / masses)
     velocities -= (masses * velocities).sum(0) / masses.sum()
-    _, forces, _ = writer.calculation(atoms, steps == 1)
+    _, forces, _ = writer.calculation(atoms, steps == 1, velocities)
     for step in range(1, steps):
         velocities += 0.5 * time_step * forces / masses
         atoms.positions += time_step * velocities
-        _, forces, _ = writer.calculation(atoms, step == steps - 1)
-        velocities += 0.5 * time_step * forces / masses
+        velocities += 0.5 * time_step * compute(atoms)[1] / masses
+        _, forces, _ = writer.calculation(atoms, step == steps - 1, velocities)
 
 
 def main() -> None:
