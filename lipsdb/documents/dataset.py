@@ -17,7 +17,9 @@ class DatasetAsked(Model):
         description="Frames of a trajectory are split in blocks of so many neighbours, which stay together.", gt=0
     )
     seed: int = Field(description="Seed of the split.")
-    mixed_levels_of_theory: bool = Field(False, description="Whether labels of several levels of theory may stand in it.")
+    mixed_levels_of_theory: bool = Field(
+        False, description="Whether labels of several levels of theory may stand in it."
+    )
 
 
 class DatasetSystem(Model):
