@@ -1,4 +1,5 @@
 # make demo   everything from an empty clone: environment, database, campaign, tables, report, audit
+#             make demo DFT=1 also computes one of the shipped DFT labels again, live (needs CP2K)
 # make test   the tests
 # Both install what they need into .venv first; nothing outside this folder is touched.
 
@@ -17,9 +18,14 @@ demo: $(VENV)/.installed
 	$(BIN)/lipsdb query conductivity --campaign $(NAME)
 	$(BIN)/lipsdb audit --campaign $(NAME)
 	$(BIN)/lipsdb report $(NAME) --output report.html
+ifdef DFT
+	$(BIN)/lipsdb campaign submit campaigns/quickstart/dft.yaml
+	$(BIN)/lipsdb run
+	$(BIN)/lipsdb query reproduce --campaign quickstart-dft
+endif
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
