@@ -25,13 +25,14 @@ from jobflow import CURRENT_JOB, Job, Maker, job
 
 from lipsdb.documents import document_types
 from lipsdb.documents.base import Document, Input, MadeBy, Model
-from lipsdb.documents.label import Label, LabelAsked, LabelOrigin
-from lipsdb.documents.refusal import Refusal, RefusalAnswer, RefusalAsked
+from lipsdb.documents.label import Label, LabelAsked
 from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import reference as reference_of
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store.database import Database, connect
+from lipsdb.workflows.refusals import in_order, refusal_of, refusals_of
+from lipsdb.workflows.runs import join_labels_of_runs
 
 PATIENCE_S = 90.0  # how long a worker waits for a server that went away
 _PROGRESS_INTERVAL_S = 1.0
@@ -294,17 +295,6 @@ def _inputs_of(database: Database, links: Sequence[Mapping[str, Any]]) -> list[I
     return in_order(inputs)
 
 
-def in_order(inputs: Sequence[Input]) -> list[Input]:
-    """Inputs as they stand in a document: labels once each, by id, behind the others; refused ones at the end."""
-    labels = {link.id: link for link in inputs if link.role == "label" and link.collection != "refusals"}
-    refused = {link.id: link for link in inputs if link.collection == "refusals"}
-    return [
-        *(link for link in inputs if link.role != "label"),
-        *(labels[id_] for id_ in sorted(labels)),
-        *(refused[id_].model_copy(update={"role": "refused"}) for id_ in sorted(refused)),
-    ]
-
-
 @job  # type: ignore[untyped-decorator]
 def answer(
     kind: str,
@@ -356,37 +346,10 @@ def answer(
     return reference
 
 
-def join_labels_of_runs(database: Database, runs: Sequence[str], campaigns: Sequence[str]) -> None:
-    """Note that campaigns asked for the labels, and their refusals, that these runs made themselves.
-
-    Labels that were computed from their frames afterwards have a cost of their own, and are left alone.
-    """
-    if not runs or not campaigns:
-        return
-    missing = {
-        "inputs.id": {"$in": list(runs)},
-        "made_by.core_seconds": 0.0,
-        "campaigns": {"$not": {"$all": list(campaigns)}},
-    }
-    for name in ("labels", "refusals"):
-        database.collection(name).update_many(missing, {"$addToSet": {"campaigns": {"$each": list(campaigns)}}})
-
-
 def _answered(database: Database, document_id: str) -> dict[str, str] | None:
     """Reference of the document, or of its refusal, if there is one."""
     known = database.known([document_id])
     return known.get(document_id) or refusals_of(database, [document_id]).get(document_id)
-
-
-def refusals_of(database: Database, ids: Sequence[str]) -> dict[str, dict[str, str]]:
-    """References of the refusals of these labels, by the label's id; one round trip."""
-    labels = [id_ for id_ in ids if id_.startswith("label-")]
-    if not labels:
-        return {}
-    found = database.query(
-        "refusals", {"asked.document": {"$in": labels}}, ["kind", "content", "asked.document"], {"_id": 1}
-    )
-    return {refusal["asked"]["document"]: reference_of(refusal) for refusal in found}
 
 
 def _perform(
@@ -404,27 +367,10 @@ def _perform(
     except RefusedError as error:
         if model is not Label or not isinstance(question, LabelAsked):
             raise
-        return database.insert(
-            _refusal(place, question, inputs, error).sealed(place.watch.made_by(versions_of(), place.logs), campaigns)
-        )
+        refusal = refusal_of(place.document_id, place.name, question, inputs, place.origin, error)
+        return database.insert(refusal.sealed(place.watch.made_by(versions_of(), place.logs), campaigns))
     document = model(asked=question, inputs=inputs, answer=result, origin=place.origin).sealed(made_by, campaigns)
     if place.followers is None:
         return database.insert(document)
     followers = place.followers(reference_of(document), campaigns)
     return database.insert_together(document, followers)
-
-
-def _refusal(place: Workplace, asked: LabelAsked, inputs: list[Input], error: RefusedError) -> Refusal:
-    origin = place.origin if isinstance(place.origin, LabelOrigin) else None
-    return Refusal(
-        asked=RefusalAsked(
-            document=place.document_id,
-            system=origin.system if origin else place.name,
-            source=origin.source if origin else "",
-            folder=origin.folder if origin else "",
-            frame=origin.frame if origin else asked.frame,
-            level_of_theory=asked.level_of_theory,
-        ),
-        inputs=inputs,
-        answer=RefusalAnswer(gate=error.gate, reason=str(error)),
-    )

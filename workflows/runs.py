@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,3 +70,19 @@ def load_run(database: Database, run_id: str) -> LoadedRun:
         atomic_masses[structure.numbers],
         conditions,
     )
+
+
+def join_labels_of_runs(database: Database, runs: Sequence[str], campaigns: Sequence[str]) -> None:
+    """Note that campaigns asked for the labels, and their refusals, that these runs made themselves.
+
+    Labels that were computed from their frames afterwards have a cost of their own, and are left alone.
+    """
+    if not runs or not campaigns:
+        return
+    missing = {
+        "inputs.id": {"$in": list(runs)},
+        "made_by.core_seconds": 0.0,
+        "campaigns": {"$not": {"$all": list(campaigns)}},
+    }
+    for name in ("labels", "refusals"):
+        database.collection(name).update_many(missing, {"$addToSet": {"campaigns": {"$each": list(campaigns)}}})

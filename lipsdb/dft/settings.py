@@ -39,8 +39,8 @@ class AimdSettings(Model):
     thermostat_damping_ps: float = Field(
         0.05,
         gt=0,
-        description="Time constant τ of the thermostat (ps): its mass is Q = N k_B T τ², with N degrees of freedom; of "
-        "the order of 100 timesteps.",
+        description="Time constant of the thermostat (ps): TIMECON of CP2K; of VASP it gives the Nosé mass as in "
+        "LAMMPS. Of the order of 100 timesteps.",
     )
     dump_interval: int = Field(1, ge=1, description="Distance of two trajectory frames (steps).")
     label_stride: int = Field(

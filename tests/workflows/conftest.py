@@ -1,13 +1,18 @@
-"""A campaign small enough to run for real in a test: 32 atoms, three temperatures, two picoseconds."""
+"""A campaign small enough to run for real in a test, and a stand-in for VASP."""
 
 from __future__ import annotations
 
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from lipsdb.settings import Settings
+
+VASP_STAND_IN = Path(__file__).parents[1] / "dft" / "vasp" / "vasp_stand_in.py"
 QUICKSTART = Path(__file__).parents[2] / "campaigns" / "quickstart.yaml"
 
 
@@ -37,3 +42,12 @@ def small_campaign(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def vasp(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for VASP as the worker's command, and made-up PAW data sets of Li, P and S."""
+    potcars = tmp_path / "potcars"
+    runpy.run_path(str(VASP_STAND_IN))["write_potcars"](potcars)
+    monkeypatch.setenv("PMG_VASP_PSP_DIR", str(potcars))
+    monkeypatch.setenv("LIPSDB_VASP_COMMAND", f"{sys.executable} {VASP_STAND_IN} tight")

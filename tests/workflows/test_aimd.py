@@ -20,7 +20,7 @@ from lipsdb.errors import BadInputError, InterruptedRunError
 from lipsdb.md.trajectory import read_trajectory
 from lipsdb.provenance.sealing import reference, seal_faults
 from lipsdb.store.database import Database
-from lipsdb.workflows.aimd import AimdMaker
+from lipsdb.workflows.aimd import AimdMaker, level_with_performer
 from lipsdb.workflows.answering import Question
 from lipsdb.workflows.jobstore import job_store
 from lipsdb.workflows.relaxation import RelaxationMaker
@@ -179,9 +179,9 @@ def test_relaxed_structure_is_a_document_with_its_level(
     assert relaxed.formula == "He3"
 
 
-def test_level_of_another_code_is_refused(structure: dict[str, str]) -> None:
+def test_level_of_a_code_without_performer_is_refused() -> None:
     with pytest.raises(BadInputError, match="'grain-boundaries-pbe' is one of vasp; this runs with cp2k"):
-        AimdMaker("aimd", "grain-boundaries-pbe", SETTINGS).question(structure)
+        level_with_performer("grain-boundaries-pbe", {"cp2k": "lipsdb.workflows.aimd:run_aimd_by_cp2k"})
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,11 @@ from lipsdb.queries import prediction_errors
 from lipsdb.queries.tables import render
 from lipsdb.settings import Settings
 from lipsdb.store.database import Database, connect
-from lipsdb.workflows.answering import Question, Workplace, in_order
-from lipsdb.workflows.campaign import ask, submit
+from lipsdb.workflows.answering import Question, Workplace
+from lipsdb.workflows.campaign import submit
+from lipsdb.workflows.campaign_questions import ask
 from lipsdb.workflows.potential_test import PotentialTestMaker, measure_prediction_errors
+from lipsdb.workflows.refusals import in_order
 
 CAMPAIGNS = Path(__file__).parents[2] / "campaigns"
 SHIPPED = CAMPAIGNS / "quickstart" / "potential"

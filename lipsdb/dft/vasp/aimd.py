@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,25 +115,22 @@ def dynamics_of(run: VaspRun, outcar: Path, settings: AimdSettings) -> VaspDynam
     -----
     T = 2 E_kin / ((3 N − 3) k_B), N atoms: VASP lets the centre of mass rest.
     """
-    from dataclasses import replace
-
     from ase import units
 
-    steps = run.steps
+    steps, kinetic, conserved = unwrapped(run.steps), run.steps.kinetic_energies, run.steps.conserved_energies
     pressure = outcar_pressures_kbar(outcar)
-    if steps.kinetic_energies is None or steps.conserved_energies is None or len(pressure) != steps.n_steps:
+    if kinetic is None or conserved is None or len(pressure) != steps.n_steps:
         raise RefusedError(
             f"VASP's files hold no kinetic energy, or {len(pressure)} of {steps.n_steps} pressures; the disk may have "
             "been full: run the job again",
             "file",
         )
-    steps = unwrapped(steps)
     found = VaspDynamics(
         run=replace(run, steps=steps),
         steps=np.arange(steps.n_steps),
-        temperature_K=2.0 * steps.kinetic_energies / ((3 * len(steps.numbers) - 3) * units.kB),  # type: ignore[operator]
+        temperature_K=np.asarray(2.0 * kinetic / ((3 * len(steps.numbers) - 3) * units.kB)),
         potential_eV=steps.energies,
-        conserved_eV=steps.conserved_energies,  # type: ignore[arg-type]
+        conserved_eV=conserved,
         pressure_bar=pressure * BAR_PER_KBAR,
         frame_steps=np.arange(0, steps.n_steps, settings.dump_interval),
         positions=steps.positions[:: settings.dump_interval],
@@ -151,8 +148,6 @@ def unwrapped(steps: VaspSteps) -> VaspSteps:
     -----
     VASP wraps each step. The nearest image to the step before is taken: no atom moves by half a cell in a step.
     """
-    from dataclasses import replace
-
     fractional = np.einsum("sij,sjk->sik", steps.positions, np.linalg.inv(steps.cells))
     images = -np.cumsum(np.round(np.diff(fractional, axis=0)), axis=0)
     moved = fractional[1:] + images

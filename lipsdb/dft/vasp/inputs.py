@@ -222,9 +222,9 @@ def nose_mass(temperature_K: float, damping_ps: float, n_atoms: int, cell: Array
 
     Notes
     -----
-    Q = N k_B T τ² with N = 3 n_atoms − 3 degrees of freedom, as CP2K (TIMECON) and LAMMPS (Tdamp) define τ, and
-    SMASS = Q / |a₁|². Temperature then oscillates with ω² = 2 N k_B T / Q (Nosé, eq. 2.29 ff.), so with the period
-    2π τ/√2 = 4.44 τ. VASP's own choice, SMASS = 0, is a period of 40 timesteps: τ = 9 timesteps.
+    Q = N k_B T τ² with N = 3 n_atoms − 3 degrees of freedom, as LAMMPS (Tdamp) defines τ, and
+    SMASS = Q / |a₁|². Temperature then oscillates with ω² = 2 N k_B T / Q (Nosé), so with the period 2π τ/√2 =
+    4.44 τ. VASP's own choice, SMASS = 0, is a period of 40 timesteps: τ = 9 timesteps.
 
     References
     ----------
@@ -232,9 +232,9 @@ def nose_mass(temperature_K: float, damping_ps: float, n_atoms: int, cell: Array
 
     Examples
     --------
-    >>> cell = 10.0 * np.eye(3)  # τ so that the period is 40 timesteps of 2 fs: what VASP prints for SMASS = 0
+    >>> cell = 10.0 * np.eye(3)  # τ so that the period is 40 timesteps of 2 fs: what VASP takes for SMASS = 0
     >>> round(nose_mass(300.0, 0.08 / (2 * np.pi) * 2**0.5, 32, cell), 4)
-    0.7521
+    0.0752
     """
     from ase import units
 

@@ -36,7 +36,33 @@ from ase.optimize import BFGS
 POTENTIAL = {"sigma": 2.0, "epsilon": 0.1, "rc": 6.0, "smooth": True}
 SHIFT_eV = -4.0
 KBAR_PER_EV_A3 = 1602.176634
+# Made up: only what pymatgen and the stand-in read.
+ZVAL = {"Li_sv": 3.0, "P": 5.0, "S": 6.0}
+POTCAR = """  PAW_PBE {symbol} 01Jan2000
+ {zval:.8f}
+ parameters from PSCTR are:
+   VRHFIN ={element}: made up
+   LEXCH  = PE
+   EATOM  =   100.0000 eV,    7.3500 Ry
+
+   TITEL  = PAW_PBE {symbol} 01Jan2000
+   LULTRA =        F    use ultrasoft PP ?
+   POMASS =    1.000; ZVAL   =    {zval:.3f}    mass and valenz
+   ENMAX  =  250.000; ENMIN  =  200.000 eV
+END of PSCTR-controll parameters
+ local part
+ 0.1E+00 0.2E+00
+End of Dataset
+"""
 LOGICAL = {"T": "T", "TRUE": "T", "F": "F", "FALSE": "F"}
+
+
+def write_potcars(folder: Path) -> None:
+    """Made-up PAW data sets of Li_sv, P and S, where pymatgen looks for them in the folder of PMG_VASP_PSP_DIR."""
+    for symbol, zval in ZVAL.items():
+        file = folder / "POT_GGA_PAW_PBE_54" / symbol / "POTCAR"
+        file.parent.mkdir(parents=True)
+        file.write_text(POTCAR.format(symbol=symbol, element=symbol.split("_")[0], zval=zval))
 
 
 def read_incar() -> dict[str, str]:
