@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -97,4 +101,40 @@ def test_labels_computed_by_a_campaign(database: Database, campaign: Path, monke
     states = {row.state for row in plan(database, load_campaign(campaign)).rows}
     assert states == {"known", "refused"}
     assert submit(database, load_campaign(campaign)).n_submitted == 0
+    assert not audit(database).errors
+
+
+def test_killed_cp2k_fails_with_its_reason_and_running_again_gives_one_label(
+    database: Database, tmp_path: Path, small_level: Path, li2s_file: Path
+) -> None:
+    small_level.write_text(small_level.read_text().replace("150.0", "500.0").replace("1.0e-6", "1.0e-8"))
+    path = tmp_path / "killed.yaml"
+    dft = "{kind: single_point, level_of_theory: small.yaml, structures: [good]}"
+    path.write_text(
+        f"name: killed\ndescription: one label\nstructures: {{good: {{file: li2s.extxyz}}}}\ndft: {{point: {dft}}}\n"
+    )
+    submit(database, load_campaign(path))
+    program = Path(sys.executable).parent / "lipsdb"
+    running = subprocess.Popen(
+        [str(program), "run", "--workers", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    scratch = database.settings.scratch_folder / database.mongo.name
+    for _ in range(2400):
+        if any("Broy" in output.read_text(errors="replace") for output in scratch.glob("label-*/cp2k.out")):
+            break
+        time.sleep(0.05)
+    for found in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            is_cp2k = "cp2k" in (found.parent / "comm").read_text()
+            if is_cp2k and scratch in found.readlink().parents:
+                os.kill(int(found.parent.name), signal.SIGKILL)
+    printed, _ = running.communicate(timeout=120)
+    assert running.returncode == 1
+    assert "CP2K was stopped before its end" in " ".join(printed.split())
+    assert database.collection("labels").count_documents({}) == 0
+    (failed,) = database.query("fireworks", {"state": "FIZZLED"})
+    assert run("lpad", "rerun_fws", "-i", str(failed["fw_id"])).returncode == 0
+    assert run("run", "--workers", "1").returncode == 0
+    (label,) = database.query("labels")
+    assert label["made_by"]["fw_id"] == failed["fw_id"]
     assert not audit(database).errors
