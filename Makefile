@@ -16,6 +16,7 @@ demo: $(VENV)/.installed
 	$(BIN)/lipsdb run
 	$(BIN)/lipsdb query arrhenius --campaign $(NAME)
 	$(BIN)/lipsdb query conductivity --campaign $(NAME)
+	$(BIN)/lipsdb query prediction_errors --campaign $(NAME)
 	$(BIN)/lipsdb audit --campaign $(NAME)
 	$(BIN)/lipsdb report $(NAME) --output report.html
 ifdef DFT

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
         "itself if not set.",
     )
     cp2k_max_scf: int = Field(
-        100, ge=1, description="SCF steps of CP2K after which custodian tries other mixing (not for AIMD)."
+        200, ge=1, description="SCF steps of CP2K after which custodian tries another minimiser (not for AIMD)."
     )
     vasp_command: str | None = Field(None, description="Command that runs VASP, such as 'srun vasp_std'.")
 

@@ -31,6 +31,11 @@ class PlannedQuestion:
     fw_id: int | None
     core_seconds: float | None  # estimate; 0 for what is known, None if nothing like it was done before
 
+    @property
+    def answered(self) -> bool:
+        """Whether there is nothing left to compute."""
+        return self.state in {"known", "refused"}
+
 
 @dataclass(frozen=True)
 class Plan:

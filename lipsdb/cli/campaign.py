@@ -71,15 +71,17 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
     id_column = Column("document", no_wrap=True)
     table = Table("job", id_column, "state", "core time", title=f"Plan of {file}", title_justify="left", box=SIMPLE)
     for row in planned.rows:
-        cost = "" if row.state == "known" else ("unknown" if row.core_seconds is None else duration(row.core_seconds))
+        cost = "" if row.answered else ("unknown" if row.core_seconds is None else duration(row.core_seconds))
         state = row.state if row.fw_id is None else f"{row.state} (Firework {row.fw_id})"
         table.add_row(row.question.name, row.document_id, state, cost)
     out.print(table)
-    known = sum(row.state == "known" for row in planned.rows)
-    estimates = [row.core_seconds for row in planned.rows if row.state != "known"]
+    known, refused = (sum(row.state == state for row in planned.rows) for state in ("known", "refused"))
+    estimates = [row.core_seconds for row in planned.rows if not row.answered]
     priced = [cost for cost in estimates if cost is not None]
-    waiting = len(planned.rows) - known - len(planned.to_do)
+    waiting = len(planned.rows) - known - refused - len(planned.to_do)
     text = f"{known} known, {waiting} waiting or running, {len(planned.to_do)} to do"
+    if refused:
+        text += f", {refused} refused (`lipsdb list refused` says why)"
     if priced:
         text += f"; about {duration(sum(priced))} of core time"
     if len(priced) < len(estimates):
@@ -89,8 +91,9 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
         out.print(f"[yellow]the rest cannot be planned yet:[/yellow] {planned.blocked}")
     elif planned.to_do:
         next_step(f"lipsdb campaign submit {file}")
-    elif known == len(planned.rows):
-        next_step("everything is known: lipsdb query arrhenius")
+    elif known + refused == len(planned.rows):
+        tables = load_campaign(file).campaign.tables or ["labels"]
+        next_step(f"everything is known: lipsdb query {tables[0]}")
 
 
 @app.command()

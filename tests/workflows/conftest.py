@@ -27,6 +27,8 @@ def small_campaign(tmp_path: Path) -> Callable[..., Path]:
         content["structures"]["beta-Li3PS4"]["supercell"] = [1, 1, 1]
         adopted = content["potentials"]["deepmd-small"]["adopt"]
         content["potentials"]["deepmd-small"]["adopt"] = str(QUICKSTART.parent / adopted)
+        del content["labels"], content["properties"]["test-on-dft"]  # tested on their own
+        content["tables"].remove("prediction_errors")
         content["md"]["hot"] |= {
             "temperatures_K": [800, 1000, 1200],
             "seeds": [1],

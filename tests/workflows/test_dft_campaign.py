@@ -57,7 +57,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_labels_computed_by_a_campaign(database: Database, campaign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIPSDB_CP2K_MAX_SCF", "25")
+    monkeypatch.setenv("LIPSDB_CP2K_MAX_SCF", "30")
     first = submit(database, load_campaign(campaign))
     assert first.n_submitted == 5  # structure, two single points, AIMD, dataset
     done = run("run", "--workers", "2")
@@ -120,7 +120,7 @@ def test_killed_cp2k_fails_with_its_reason_and_running_again_gives_one_label(
     )
     scratch = database.settings.scratch_folder / database.mongo.name
     for _ in range(2400):
-        if any("Broy" in output.read_text(errors="replace") for output in scratch.glob("label-*/cp2k.out")):
+        if any("OT DIIS" in output.read_text(errors="replace") for output in scratch.glob("label-*/cp2k.out")):
             break
         time.sleep(0.05)
     for found in Path("/proc").glob("[0-9]*/cwd"):

@@ -25,7 +25,6 @@ _MONITOR_S = 10.0
 # Where an input may differ after custodian's corrections: how the SCF converges, not to what.
 _FREE = {
     ("FORCE_EVAL", "DFT", "SCF", "OT"),
-    ("FORCE_EVAL", "DFT", "SCF", "MIXING"),
     ("FORCE_EVAL", "DFT", "SCF", "MAX_SCF"),
     ("FORCE_EVAL", "DFT", "SCF", "OUTER_SCF", "MAX_SCF"),
     ("FORCE_EVAL", "DFT", "SCF", "SCF_GUESS"),
@@ -186,18 +185,9 @@ def _under_custodian(folder: Path, words: list[str], lock_fd: int | None, correc
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.process.pid, signal.SIGTERM)
 
-    class KeepsLevel(UnconvergedScfErrorHandler):
-        """Custodian's, without the smearing that it would add: that is another level of theory."""
-
-        def _UnconvergedScfErrorHandler__correct_diag(  # noqa: N802
-            self, ci: Any
-        ) -> list[dict[str, Any]]:
-            actions = super()._UnconvergedScfErrorHandler__correct_diag(ci)  # type: ignore[misc]
-            return [action for action in actions if "SMEAR" not in str(action)]
-
     handlers: list[Any] = [StdErrHandler(std_err=str(folder / ERRORS)), FrozenJobErrorHandler()]
     if correct:
-        handlers.append(KeepsLevel())
+        handlers.append(UnconvergedScfErrorHandler())
     job = Job(words, backup=False)
     custodian = Custodian(
         handlers,
