@@ -257,7 +257,7 @@ def table(found: Sequence[ReproduceRow]) -> Table:
             f"force RMS ≤ {FORCE_TOLERANCE_meV_PER_A:g} meV/Å",
             *_verdicts(found),
         ]
-    todo = "no configuration has two labels; a campaign that recomputes labels (section `labels`) makes them"
+    todo = "no configuration has two labels; a campaign that recomputes labels (section `dft`) makes them"
     return Table("reproduce", "Recomputed labels beside their reference", columns, found, notes, ReproduceRow, todo)
 
 

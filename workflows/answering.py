@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import importlib
 import os
+import re
 import shutil
 import sys
 import time
@@ -25,13 +26,13 @@ from jobflow import CURRENT_JOB, Job, Maker, job
 
 from lipsdb.documents import document_types
 from lipsdb.documents.base import Document, Input, MadeBy, Model
-from lipsdb.documents.label import Label, LabelAsked
+from lipsdb.documents.label import LabelAsked
 from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import reference as reference_of
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store.database import Database, connect
-from lipsdb.workflows.refusals import in_order, refusal_of, refusals_of
+from lipsdb.workflows.refusals import FINAL_GATES, in_order, refusal_of, refusals_of
 from lipsdb.workflows.runs import join_labels_of_runs
 
 PATIENCE_S = 90.0  # how long a worker waits for a server that went away
@@ -222,8 +223,14 @@ class Workplace:
         """Store a log or an input as an artifact, without the paths of this machine: records are given away."""
         text = path.read_text("utf-8", errors="replace")
         for folder, sign in ((str(self.folder), "."), (sys.prefix, "$PREFIX"), (str(Path.home()), "~")):
-            text = text.replace(folder, sign)
+            text = _without(folder, sign, text)
         return self.database.artifacts.put(text.encode(), name)
+
+
+def _without(folder: str, sign: str, text: str) -> str:
+    """A text with a sign in place of a path, also where the path is broken over two lines (CP2K's banners)."""
+    broken = "(?:\n +)?".join(re.escape(character) for character in folder)
+    return re.sub(f"{broken}(?![\\w-])", sign, text)
 
 
 @contextlib.contextmanager
@@ -292,7 +299,9 @@ def _inputs_of(database: Database, links: Sequence[Mapping[str, Any]]) -> list[I
             inputs += Selection(link["role"], link["collection"], tuple(link["selection"])).expand(database)
         else:
             inputs.append(Input.of(link["role"], link["reference"]))
-    return in_order(inputs)
+    # a level that was stored by another version of this package may have other remarks: it counts as it is stored
+    levels = database.known([link.id for link in inputs if link.collection == "levels_of_theory"])
+    return in_order([Input.of(link.role, levels[link.id]) if link.id in levels else link for link in inputs])
 
 
 @job  # type: ignore[untyped-decorator]
@@ -365,12 +374,15 @@ def _perform(
     try:
         result, made_by = _performer(performer)(place, question, inputs)
     except RefusedError as error:
-        if model is not Label or not isinstance(question, LabelAsked):
-            raise
+        if not isinstance(question, LabelAsked) or error.gate not in FINAL_GATES:
+            raise  # the Firework fails and can be run again: a full disk is no property of the configuration
         refusal = refusal_of(place.document_id, place.name, question, inputs, place.origin, error)
         return database.insert(refusal.sealed(place.watch.made_by(versions_of(), place.logs), campaigns))
     document = model(asked=question, inputs=inputs, answer=result, origin=place.origin).sealed(made_by, campaigns)
     if place.followers is None:
         return database.insert(document)
+    # what was made from it first: a crash in between leaves labels without their run, which the next launch adds
     followers = place.followers(reference_of(document), campaigns)
-    return database.insert_together(document, followers)
+    for kind in sorted({follower["kind"] for follower in followers}):
+        database.insert_many([follower for follower in followers if follower["kind"] == kind])
+    return database.insert(document)

@@ -14,12 +14,13 @@ from lipsdb.errors import BadInputError
 # What the settings are for -> (module, model).
 SETTINGS_MODELS = {
     "deepmd": ("lipsdb.potentials.deepmd", "DeepMDSettings"),
+    "aimd": ("lipsdb.dft.settings", "AimdSettings"),
     "md": ("lipsdb.md.settings", "MDSettings"),
 }
 
 
 def settings_model(owner: str) -> type[BaseModel] | None:
-    """Model that checks the settings of an engine (``deepmd``) or of MD (``md``); None if there is none."""
+    """Model that checks the settings of an engine (``deepmd``) or of MD (``md``, ``aimd``); None if there is none."""
     if owner not in SETTINGS_MODELS:
         return None
     module, name = SETTINGS_MODELS[owner]

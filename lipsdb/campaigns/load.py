@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lipsdb.campaigns.dft import AbInitioMD, SinglePoints
+from lipsdb.campaigns.dft_problems import dft_problems
 from lipsdb.campaigns.engines import settings_problems
 from lipsdb.campaigns.problems import Problem, describe_all, did_you_mean, marked_values
 from lipsdb.campaigns.properties import Arrhenius, Diffusion, PredictionErrors
@@ -138,8 +138,9 @@ def _consistency_problems(source: YamlFile, campaign: Campaign, check_files: boo
             yield Problem(("structures", name, "file" if structure.crystal is None else "crystal"), str(error))
     for name, md in campaign.md.items():
         yield from {p.message: p for run in md.expand() for p in settings_problems("md", run, ("md", name))}.values()
-    yield from _time_problems(campaign)
-    yield from _element_problems(source, campaign, _with_relaxed(campaign, elements))
+    elements = _with_relaxed(campaign, elements)
+    yield from dft_problems(campaign, folder, elements, check_files=check_files)
+    yield from _element_problems(source, campaign, elements)
     for name, prop in campaign.properties.items():
         if isinstance(prop, Arrhenius):
             yield from _arrhenius_problems(campaign, name, prop)
@@ -162,20 +163,6 @@ def _with_relaxed(campaign: Campaign, elements: dict[str, set[str]]) -> dict[str
                 found[name] = elements[source.relax.structure]
             source = campaign.structures[source.relax.structure]
     return found
-
-
-def _time_problems(campaign: Campaign) -> Iterator[Problem]:
-    """Times at which an AIMD has no step."""
-    for name, points in campaign.dft.items():
-        if not isinstance(points, SinglePoints) or points.aimd is None:
-            continue
-        aimd = campaign.dft[points.aimd]
-        for i, time in enumerate(points.times_ps or []):
-            try:
-                assert isinstance(aimd, AbInitioMD)
-                aimd.step_at(time)
-            except ValueError as error:
-                yield Problem(("dft", name, "times_ps", i), f"received {time:g}, {error}")
 
 
 def _element_problems(source: YamlFile, campaign: Campaign, elements: dict[str, set[str]]) -> Iterator[Problem]:

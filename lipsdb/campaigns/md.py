@@ -125,6 +125,26 @@ class MolecularDynamics(CampaignModel):
         scale = FS_PER_PS if field.endswith("_ps") else 1
         return whole_steps(Fraction(repr(getattr(self, field))) * scale, self.timestep_fs)
 
+    def frame_at(self, time_ps: float) -> int:
+        """Index in the stored trajectory of the frame at a time of the production.
+
+        Raises
+        ------
+        ValueError
+            If there is no frame at that time.
+        """
+        if time_ps > self.production_ps:
+            raise ValueError(f"must not be after the end of the production ({self.production_ps:g} ps)")
+        interval = Fraction(repr(self.dump_interval_fs))
+        frames = Fraction(repr(time_ps)) * FS_PER_PS / interval
+        if frames.denominator != 1:
+            before, after = (float(interval * n / FS_PER_PS) for n in (int(frames), int(frames) + 1))
+            raise ValueError(
+                f"must be a whole number of dump_interval_fs ({self.dump_interval_fs:g} fs): take {before:.12g} or "
+                f"{after:.12g} ps"
+            )
+        return int(frames)
+
     def expand(self) -> Iterator[dict[str, Any]]:
         """Settings of each single run, for each temperature, pressure and seed in that order.
 

@@ -21,7 +21,8 @@ def validate(file: CampaignFileArgument) -> None:
     n_runs = sum(len(list(md.expand())) for md in campaign.md.values())
     out.print(
         f"{file} is valid: campaign {campaign.name} with {len(campaign.structures)} structures, "
-        f"{len(campaign.potentials)} potentials, {n_runs} MD runs, {len(campaign.properties)} properties"
+        f"{len(campaign.potentials)} potentials, {n_runs} MD runs, {len(campaign.dft)} DFT entries, "
+        f"{len(campaign.properties)} properties"
     )
     next_step(f"lipsdb campaign plan {file}")
 

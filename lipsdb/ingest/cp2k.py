@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,9 +12,10 @@ import numpy as np
 
 from lipsdb.dft.cp2k.output import HARTREE_PER_BOHR_IN_EV_PER_A, read_single_point
 from lipsdb.dft.result import virial_of_stress
+from lipsdb.documents.level_of_theory import LevelOfTheoryAsked
 from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.ingest.files import find_files, text_of
-from lipsdb.ingest.frames import Fault, Frame, Reading, element_numbers, reading_of
+from lipsdb.ingest.frames import Fault, Frame, Reading, element_numbers, reading_of, refuse_other_code
 from lipsdb.ingest.storing import LabelFormat
 
 HARTREE_IN_EV = 27.211386245988  # CODATA 2018
@@ -37,7 +39,7 @@ def read_cp2k(path: Path) -> Reading:
     Reading
         Whether the SCF of each frame converged is read off the output. So is the stress, which CP2K prints with the
         sign of a pressure (positive when compressed; W = V P): in ``PROJECT-1.stress`` it contains the atoms' kinetic
-        energy, which is no part of a label.
+        energy, which is no part of a label. What the output says of its level of theory can be compared with a level.
 
     Raises
     ------
@@ -52,8 +54,19 @@ def read_cp2k(path: Path) -> Reading:
     text = text_of(path)
     run_type, project = _global(text, "Run type"), _global(text, "Project name")
     if run_type in _SINGLE_POINTS:
-        return reading_of([_single_point(path.name, text)])
-    return reading_of(_trajectory(path.parent, project, text))
+        return reading_of([_single_point(path.name, text)], partial(_check_level, text))
+    return reading_of(_trajectory(path.parent, project, text), partial(_check_level, text))
+
+
+def _check_level(text: str, level: LevelOfTheoryAsked) -> None:
+    from lipsdb.dft.cp2k.comparison import check_level
+    from lipsdb.dft.cp2k.level import Cp2kLevel
+
+    refuse_other_code("cp2k", level)
+    try:
+        check_level(Cp2kLevel.model_validate(level.settings), text)
+    except RefusedError as error:
+        raise RefusedError(f"{error} ({level.name}); name the level that made the file", error.gate) from error
 
 
 def _single_point(name: str, text: str) -> Frame:

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from lipsdb.errors import BadInputError
+from lipsdb.documents.level_of_theory import LevelOfTheoryAsked
+from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.structures.distances import closest_pairs_below, least_heights
 
 MINIMUM_DISTANCE_A = 0.4
@@ -66,6 +67,8 @@ class Reading:
 
     frames: list[Frames]
     faults: list[Fault] = field(default_factory=list)
+    #: Raises RefusedError if the file says that it was made at another level of theory; None if it does not tell.
+    check_level: Callable[[LevelOfTheoryAsked], None] | None = None
 
     @property
     def n_frames(self) -> int:
@@ -86,13 +89,33 @@ class Frame:
     converged: bool | None = None
 
 
-def reading_of(frames: Sequence[Frame | Fault]) -> Reading:
+def refuse_other_code(code: str, level: LevelOfTheoryAsked) -> None:
+    """Refuse a file of one DFT code at a level of theory of another one.
+
+    Raises
+    ------
+    RefusedError
+        Its `gate` is 'level'.
+    """
+    if level.code not in (code, None):
+        raise RefusedError(
+            f"the file is of {code}, the level of theory {level.name} of {level.code}; name the level that made the "
+            "file",
+            "level",
+        )
+
+
+def reading_of(
+    frames: Sequence[Frame | Fault], check_level: Callable[[LevelOfTheoryAsked], None] | None = None
+) -> Reading:
     """Put the frames of a file together by their atoms; frames with and without a virial stay apart.
 
     Parameters
     ----------
     frames : sequence
         In the order of the file; the index of each is its place there.
+    check_level : callable, optional
+        As in `Reading`.
     """
     groups: dict[tuple[bytes, bool, bool], list[int]] = {}
     for place, frame in enumerate(frames):
@@ -122,7 +145,7 @@ def reading_of(frames: Sequence[Frame | Fault]) -> Reading:
         )
 
     faults = [frame for frame in frames if isinstance(frame, Fault)]
-    return Reading([stacked(places) for places in groups.values()], faults)
+    return Reading([stacked(places) for places in groups.values()], faults, check_level)
 
 
 # A gate gives, for the frames that passed those before it, a mask of the bad ones and the reason for one of them.

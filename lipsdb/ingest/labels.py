@@ -40,7 +40,8 @@ def ingest_labels(
     path : Path
         A file, or a folder at or below which the data lie.
     level_of_theory : str
-        The level of theory that made them: a packaged name, a YAML file, or a name alone (`find_level`).
+        The level of theory that made them: a packaged name, a YAML file, or a name alone (`find_level`). What output
+        of VASP and CP2K says of its settings is compared with those of the level; a file that contradicts is refused.
     source : str
         What the data set is: a DOI or a name.
     system : str, optional
@@ -63,7 +64,7 @@ def ingest_labels(
     link = Input.of("level_of_theory", store_level(database, level))
     made_by = Encoded.of(Stopwatch("ingest").made_by(versions_of("pymongo")).model_dump())
     root = path.parent if path.is_file() else path
-    ingest = Ingest(format, root, level.asked.name, link, source, system, tuple(campaigns), force_limit_eV_A, made_by)
+    ingest = Ingest(format, root, level.asked, link, source, system, tuple(campaigns), force_limit_eV_A, made_by)
     summary = IngestSummary()
     for done, outcomes in enumerate(_outcomes(database, ingest, found), 1):
         summary.folders += outcomes

@@ -9,6 +9,7 @@ from typing import Any
 
 from lipsdb.documents.base import Input
 from lipsdb.documents.label import LabelAsked, LabelOrigin, geometry_digest
+from lipsdb.documents.level_of_theory import LevelOfTheoryAsked
 from lipsdb.documents.refusal import Refusal, RefusalAsked
 from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.ingest.frames import Fault, Frames, Reading, check_frames, sift_frames
@@ -140,13 +141,18 @@ class Ingest:
 
     format: LabelFormat
     root: Path
-    level_of_theory: str
+    asked_level: LevelOfTheoryAsked
     level: Input  # its document
     source: str
     system: str | None
     campaigns: tuple[str, ...]
     force_limit_eV_A: float
     made_by: Encoded
+
+    @property
+    def level_of_theory(self) -> str:
+        """Name of the level of theory."""
+        return self.asked_level.name
 
     def of(self, database: Database, path: Path) -> list[PartOutcome]:
         """Read, check and store one file or folder."""
@@ -155,6 +161,8 @@ class Ingest:
             reading = self.format.read(path)
             if not reading.n_frames:
                 raise BadInputError("there are no frames")
+            if reading.check_level is not None and self.asked_level.settings:
+                reading.check_level(self.asked_level)
         except (BadInputError, RefusedError) as error:
             reason = str(error).replace(str(path), path.name)  # no path of this machine in a document
             return [self._refused(database, folder, Fault(0, getattr(error, "gate", None) or "file", reason))]

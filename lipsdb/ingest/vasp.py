@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsdb.errors import BadInputError
+from lipsdb.documents.level_of_theory import LevelOfTheoryAsked
+from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.ingest.files import find_files, text_of
-from lipsdb.ingest.frames import Frame, Frames, Reading, reading_of
+from lipsdb.ingest.frames import Frame, Frames, Reading, reading_of, refuse_other_code
 from lipsdb.ingest.storing import LabelFormat
+
+if TYPE_CHECKING:
+    from lipsdb.dft.vasp.output import VaspSteps
 
 _STRESS_TENSOR_FROM = 2  # ISIF 0 computes no stress, 1 only the pressure
 
@@ -26,9 +32,10 @@ def read_vasp(path: Path) -> Reading:
     Returns
     -------
     Reading
-        The energy is the one without the entropy of the electrons. VASP prints the stress in kB with the sign of a
-        pressure (positive when compressed), so that W = V P. Electronic steps that did not converge are told. An OUTCAR
-        that was cut off gives its whole steps.
+        What vasprun.xml says of its level of theory can be compared with a level; of an OUTCAR only the code is. The
+        energy is the one without the entropy of the electrons. VASP prints the stress in kB with the sign of a pressure
+        (positive when compressed), so that W = V P. Electronic steps that did not converge are told. An OUTCAR that was
+        cut off gives its whole steps.
 
     Raises
     ------
@@ -50,8 +57,8 @@ def _read_vasprun(path: Path) -> Reading:
     from lipsdb.dft.vasp.output import read_vasprun
 
     steps = read_vasprun(path)
-    _refuse_external_stress(float(steps.incar.get("PSTRESS", 0.0)))
-    with_stress = int(steps.incar.get("ISIF", _STRESS_TENSOR_FROM)) >= _STRESS_TENSOR_FROM
+    _refuse_external_stress(float(steps.parameters.get("PSTRESS", steps.incar.get("PSTRESS", 0.0))))
+    with_stress = int(steps.parameters.get("ISIF", _STRESS_TENSOR_FROM)) >= _STRESS_TENSOR_FROM
     frames = Frames(
         numbers=steps.numbers.astype("u1"),
         positions=steps.positions,
@@ -61,7 +68,18 @@ def _read_vasprun(path: Path) -> Reading:
         virials=steps.virials if with_stress else None,
         converged=steps.scf_converged,
     )
-    return Reading([frames])
+    return Reading([frames], check_level=partial(_check_level, steps))
+
+
+def _check_level(steps: VaspSteps, level: LevelOfTheoryAsked) -> None:
+    from lipsdb.dft.vasp.comparison import check_level
+    from lipsdb.dft.vasp.level import VaspLevel
+
+    refuse_other_code("vasp", level)
+    try:
+        check_level(VaspLevel.model_validate(level.settings), steps, tighter_scf=True)
+    except RefusedError as error:
+        raise RefusedError(f"{error} ({level.name}); name the level that made the file", error.gate) from error
 
 
 _OUTCAR_STEP = re.compile(r"energy  without entropy\s*=\s*(\S+)")
@@ -108,7 +126,8 @@ def _read_outcar(path: Path) -> Reading:
                 converged=converged,
             )
             for atoms, energy, converged in zip(images, energies, reached, strict=True)
-        ]
+        ],
+        partial(refuse_other_code, "vasp"),
     )
 
 

@@ -158,21 +158,6 @@ class Database:
             raise ServerError(f"MongoDB refused {document['_id']}: {reason}") from error
         return reference(document)
 
-    def insert_together(self, document: Mapping[str, Any], followers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-        """Store a sealed document and those made from it in one transaction: all of them, or none.
-
-        Returns
-        -------
-        dict
-            Reference of the document.
-        """
-        with self.client.start_session() as session, session.start_transaction():
-            self.collection(COLLECTIONS[document["kind"]]).insert_one(dict(document), session=session)
-            for kind in sorted({follower["kind"] for follower in followers}):
-                same = [dict(follower) for follower in followers if follower["kind"] == kind]
-                self.collection(COLLECTIONS[kind]).insert_many(same, session=session)
-        return reference(document)
-
     def insert_many(self, documents: Sequence[Mapping[str, Any]]) -> int:
         """Store sealed documents of one kind; those that exist stay as they are.
 

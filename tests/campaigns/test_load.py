@@ -340,7 +340,7 @@ def _adopting(folder: Path) -> None:
 
     (folder / "labels").mkdir()
     (folder / "labels" / "record.json").write_text("{}")
-    bulk("NaCl", "rocksalt", a=5.64, cubic=True).write(folder / "salt.cif")
+    bulk("LiS", "rocksalt", a=5.64, cubic=True).write(folder / "salt.cif")
 
 
 def test_campaign_that_adopts_labels_and_tests_a_potential_is_read(tmp_path):
@@ -391,3 +391,130 @@ def test_mistake_in_a_campaign_that_tests_a_potential_gets_its_line(tmp_path, ol
     assert TEST.count(old) == 1
     errors = _errors(tmp_path, TEST.replace(old, new, 1))
     assert any(expected in line for line in errors), errors
+
+
+DFT = """\
+name: test
+description: a test of what the section dft can ask for
+structures:
+  salt: {file: salt.cif}
+  relaxed: {relax: {structure: salt, level_of_theory: grain-boundaries-pbe, cell: true}}
+potentials:
+  small: {adopt: potential}
+md:
+  hot:
+    {structure: relaxed, potential: small, ensemble: NVT, temperatures_K: [700], seeds: [1], timestep_fs: 2,
+     equilibration_ps: 2, production_ps: 10, dump_interval_fs: 100, thermo_interval_fs: 100,
+     thermostat_damping_ps: 0.1, checkpoint_ps: 5}
+dft:
+  frames: {kind: single_point, level_of_theory: mine.yaml, md: hot, times_ps: [0, 0.3, 10]}
+  dynamics:
+    {kind: aimd, level_of_theory: grain-boundaries-pbe, structure: relaxed, temperatures_K: [600, 700],
+     seeds: [1, 900000000], timestep_fs: 1, length_ps: 1, label_interval_fs: 50}
+  again: {kind: single_point, level_of_theory: grain-boundaries, aimd: dynamics, times_ps: [0.5]}
+"""
+PACKAGED = "(allowed: a .yaml file, disorder, disorder-printed, grain-boundaries, grain-boundaries-pbe)"
+
+
+def _level_file(folder: Path) -> Path:
+    """The level of the disorder study in a file, for Li and S only."""
+    from importlib import resources
+
+    packaged = resources.files("lipsdb.dft").joinpath("levels/disorder.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"    P:\n(?: {6}.*\n)+", "", packaged.replace("name: disorder", "name: mine"))
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_campaign_with_relaxation_aimd_and_frames_at_exact_times_is_read(tmp_path):
+    _adopting(tmp_path)
+    _level_file(tmp_path)
+    loaded = load_campaign(_write(tmp_path, DFT))
+    assert [loaded.campaign.md["hot"].frame_at(time) for time in (0, 0.3, 10)] == [0, 3, 100]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "grain-boundaries, aimd",
+            "grain-boundarys, aimd",
+            "18:48: dft.again.level_of_theory: received 'grain-boundarys', no level of theory; did you mean "
+            f"grain-boundaries? {PACKAGED}",
+        ),
+        (
+            "grain-boundaries, aimd",
+            "disorder-published, aimd",
+            "18:48: dft.again.level_of_theory: received 'disorder-published', a level that is inferred, not one to "
+            f"run; did you mean disorder-printed? {PACKAGED}",
+        ),
+        (
+            "structure: salt, level_of_theory: grain-boundaries-pbe",
+            "structure: salt, level_of_theory: PBE",
+            f"5:55: structures.relaxed.relax.level_of_theory: received 'PBE', no level of theory {PACKAGED}",
+        ),
+        (
+            "mine.yaml",
+            "yours.yaml",
+            "14:49: dft.frames.level_of_theory: received 'yours.yaml': yours.yaml is not a file; give a level's name",
+        ),
+        (
+            "timestep_fs: 1,",
+            "timestep_fs: 10,",
+            "17:42: dft.dynamics.timestep_fs: received 10.0, must be less than or equal to 5",
+        ),
+        (
+            "label_interval_fs: 50}",
+            "label_interval_fs: 50, thermostat_damping_ps: 0.001}",
+            "16:5: dft.dynamics: thermostat_damping_ps = 0.001 ps is under 5 timesteps (0.005 ps); raise it",
+        ),
+        (
+            "900000000",
+            "900000001",
+            "17:17: dft.dynamics.seeds[1]: received 900000001, too large for vasp: from 1 to 900000000",
+        ),
+        (
+            "0.3, 10]",
+            "0.35, 10]",
+            "14:83: dft.frames.times_ps[1]: received 0.35, must be a whole number of dump_interval_fs (100 fs): take "
+            "0.3 or 0.4 ps",
+        ),
+        (
+            "0.3, 10]",
+            "0.3, 10.1]",
+            "14:88: dft.frames.times_ps[2]: received 10.1, must not be after the end of the production (10 ps)",
+        ),
+    ],
+)
+def test_dft_that_a_plan_could_not_take_gets_its_line(tmp_path, old, new, expected):
+    _adopting(tmp_path)
+    _level_file(tmp_path)
+    assert DFT.count(old) == 1
+    errors = _errors(tmp_path, DFT.replace(old, new, 1))
+    assert len(errors) == 1
+    assert errors[0].startswith(expected), errors
+
+
+def test_level_file_that_is_only_stated_is_not_run(tmp_path):
+    _adopting(tmp_path)
+    level = _level_file(tmp_path)
+    level.write_text(level.read_text().replace("how_known: set", "how_known: stated"))
+    (error,) = _errors(tmp_path, DFT)
+    assert "dft.frames.level_of_theory: received 'mine.yaml': the level of theory 'mine.yaml' cannot be run" in error
+    assert str(tmp_path) not in error
+
+
+def test_structure_with_elements_that_the_levels_lack_is_told_at_each_of_them(tmp_path):
+    from ase.build import bulk
+
+    _adopting(tmp_path)
+    _level_file(tmp_path)
+    bulk("NaS", "rocksalt", a=5.64, cubic=True).write(tmp_path / "salt.cif")
+    no_data_set = "which has no PAW data set for Na (it has Li, P, S)"
+    assert [error.split(": add to its")[0].split(": ", 1)[1] for error in _errors(tmp_path, DFT)] == [
+        f"structures.relaxed.relax.level_of_theory: received 'grain-boundaries-pbe', {no_data_set}",
+        "dft.frames.level_of_theory: received 'mine', which has no basis set for Na (it has Li, S)",
+        f"dft.dynamics.level_of_theory: received 'grain-boundaries-pbe', {no_data_set}",
+        f"dft.again.level_of_theory: received 'grain-boundaries', {no_data_set}",
+    ]

@@ -41,7 +41,12 @@ def test_quickstart_is_128_atoms_of_beta_li3ps4_at_four_temperatures_with_two_se
     runs = list(campaign.md["hot"].expand())
     assert len({run["temperature_K"] for run in runs}) == 4
     assert len(runs) == 8
-    assert {prop.kind for prop in campaign.properties.values()} == {"diffusion", "arrhenius", "coordination"}
+    assert {prop.kind for prop in campaign.properties.values()} == {
+        "diffusion",
+        "arrhenius",
+        "coordination",
+        "prediction_errors",
+    }
 
 
 def test_quickstart_has_every_published_value_of_the_crystal():

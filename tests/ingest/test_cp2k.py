@@ -167,6 +167,60 @@ def test_single_point_is_refused_without_convergence_and_the_rest_goes_in(databa
     assert trajectory == {"hot.out": True, "point.out": False}
 
 
+LEVEL = """
+name: {name}
+code: cp2k
+how_known: stated
+settings:
+  functional: PADE
+  dispersion: null
+  cutoff_Ry: 150.0
+  rel_cutoff_Ry: 40.0
+  ngrids: 4
+  kinds:
+    H: {{basis: SZV-MOLOPT-SR-GTH, basis_sha256: {sha256}, potential: GTH-PADE-q1, potential_sha256: {sha256},
+         valence: 1}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gate", "reason"),
+    [
+        ("", "", None, ""),
+        ("cutoff_Ry: 150", "cutoff_Ry: 160", "level", "CUTOFF = 150 Ry, the level of theory has 160 Ry"),
+        ("rel_cutoff_Ry: 40", "rel_cutoff_Ry: 50", "level", "REL_CUTOFF = 40 Ry, the level of theory has 50 Ry"),
+        ("ngrids: 4", "ngrids: 5", "level", "NGRIDS = 4, the level of theory has 5"),
+        ("functional: PADE", "functional: PBE", "level", "XC_FUNCTIONAL = PADE, the level of theory has PBE"),
+        ("dispersion: null", "dispersion: D3", "level", "VDW_POTENTIAL = none, the level of theory has D3"),
+        ("SZV-", "DZVP-", "level", "BASIS_SET of H = SZV-MOLOPT-SR-GTH, the level of theory has DZVP-MOLOPT-SR-GTH"),
+        ("GTH-PADE-q1", "GTH-PBE-q1", "valence", "POTENTIAL of H = GTH-PADE-q1, the level of theory has GTH-PBE-q1"),
+        ("valence: 1", "valence: 3", "valence", "Number of electrons = 2, the level of theory has 6"),
+        ("H: ", "He: ", "level", "the element H, the level of theory has He"),
+    ],
+)
+def test_real_outputs_are_compared_with_a_level_file(
+    old: str, new: str, gate: str | None, reason: str, database: Database, runs: Path, tmp_path: Path
+) -> None:
+    text = LEVEL.format(name="hydrogen", sha256="a" * 64)
+    (tmp_path / "level.yaml").write_text(re.sub(rf"(?<!\w){re.escape(old)}", new, text) if old else text)
+    level = str(tmp_path / "level.yaml")
+    summary = ingest_labels(database, CP2K, runs, level, source="made up", system="H2")
+    refusals = [one["answer"] for one in database.query("refusals")]
+    if gate is None:
+        assert (summary.n_new, [one["gate"] for one in refusals]) == (4, ["scf"])
+        return
+    assert (summary.n_new, len(refusals)) == (0, 3)
+    assert {one["gate"] for one in refusals} == {gate}
+    assert all(one["reason"].startswith(f"CP2K used {reason} (hydrogen); ") for one in refusals)
+
+
+def test_output_of_cp2k_at_a_level_of_vasp_is_refused(database: Database, runs: Path) -> None:
+    ingest_labels(database, CP2K, runs / "point.out", "grain-boundaries", source="made up", system="H2")
+    (refusal,) = database.query("refusals")
+    assert refusal["answer"]["gate"] == "level"
+    assert "the file is of cp2k, the level of theory grain-boundaries of vasp" in refusal["answer"]["reason"]
+
+
 def test_an_unconverged_step_of_dynamics_is_told_by_its_place(runs: Path, tmp_path: Path) -> None:
     for path in runs.glob("hot*"):
         shutil.copy(path, tmp_path)

@@ -6,12 +6,15 @@ import gzip
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import ase.units
 import numpy as np
 import pytest
 
+from lipsdb.dft.levels_of_theory import find_level
+from lipsdb.errors import RefusedError
 from lipsdb.ingest.labels import ingest_labels
 from lipsdb.ingest.vasp import VASP, read_vasp
 from lipsdb.store.database import Database
@@ -203,6 +206,119 @@ def test_external_stress_and_a_file_cut_short_are_refused_whole(database: Databa
     assert "vasprun.xml" in broken.refused
     assert str(tmp_path) not in broken.refused
     assert database.collection("refusals").count_documents({"answer.gate": "file"}) == 2
+
+
+LEVEL_TAGS = {
+    "ENCUT": 520.0,
+    "EDIFF": 1e-5,
+    "ISMEAR": 0,
+    "SIGMA": 0.05,
+    "PREC": "Accurate",
+    "LREAL": False,
+    "ADDGRID": False,
+    "LASPH": True,
+    "ISPIN": 1,
+    "ISYM": 0,
+    "GGA": "Bo",
+    "PARAM1": 0.18333333,
+    "PARAM2": 0.22,
+    "AGGAC": 0.0,
+    "LUSE_VDW": True,
+}
+
+
+def _tags(values: dict[str, float | int | bool | str]) -> str:
+    kinds = {bool: ' type="logical"', int: ' type="int"', str: ' type="string"', float: ""}
+    shown = {name: "FT"[value] if isinstance(value, bool) else value for name, value in values.items()}
+    return "".join(f'  <i{kinds[type(values[name])]} name="{name}">{shown[name]}</i>\n' for name in values)
+
+
+def write_run_at_the_level(
+    path: Path, tags: dict[str, float | int | bool | str] | None = None, parameters: str = "", **replaced: str
+) -> Path:
+    """The made-up run, as the level grain-boundaries would have it but for the tags and texts given."""
+    text = write_vasprun(path).read_text().replace("</incar>", _tags({**LEVEL_TAGS, **(tags or {})}) + " </incar>")
+    text = text.replace("PAW_PBE Li 17Jan2003", "PAW_PBE Li_sv 10Sep2004").replace(
+        "</parameters>", f"{parameters}</parameters>"
+    )
+    for old, new in (("<c>1.0</c>", "<c>3.0</c>"), ('"NELECT">7.0', '"NELECT">9.0')):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    for name, new in replaced.items():
+        old = {"mesh": ">1 1 1</v>", "li": "PAW_PBE Li_sv", "nelect": '"NELECT">9.0'}[name]
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate", "reason"),
+    [
+        ({}, None, ""),
+        ({"tags": {"EDIFF": 1e-6}}, None, ""),
+        ({"tags": {"ENCUT": 400.0}}, "level", "VASP used ENCUT = 400.0, the level of theory asked for 520.0"),
+        ({"tags": {"GGA": "Pe"}}, "level", "VASP used GGA = Pe, the level of theory asked for Bo"),
+        ({"tags": {"LUSE_VDW": False}}, "level", "VASP used LUSE_VDW = False, the level of theory asked for True"),
+        ({"tags": {"IVDW": 11}}, "level", "VASP used IVDW = 11, the level of theory asked for 0"),
+        ({"tags": {"METAGGA": "R2scan"}}, "level", "VASP used METAGGA = R2scan"),
+        (
+            {"parameters": '<i type="logical" name="LHFCALC"> T  </i>'},
+            "level",
+            "VASP used LHFCALC = True, the level of theory asked for False",
+        ),
+        ({"mesh": ">2 2 2</v>"}, "level", "VASP used the k-points (2, 2, 2), the level of theory asked for (1, 1, 1)"),
+        (
+            {"li": "PAW_PBE Li"},
+            "valence",
+            "VASP used the PAW data set 'PAW_PBE Li 10Sep2004' for Li, the level has Li_sv",
+        ),
+        ({"nelect": '"NELECT">8.0'}, "valence", "VASP counted 8 electrons, the PAW data sets leave 9"),
+    ],
+)
+def test_run_that_contradicts_its_level_of_theory_is_refused(
+    changes: dict[str, Any], gate: str | None, reason: str, database: Database, tmp_path: Path
+) -> None:
+    write_run_at_the_level(tmp_path / "vasprun.xml", **changes)
+    summary = ingest_labels(database, VASP, tmp_path, "grain-boundaries", source="made up", system="LiS")
+    refusals = [one["answer"] for one in database.query("refusals")]
+    assert (summary.n_new, len(refusals)) == ((1, 0) if gate is None else (0, 1))
+    for refusal in refusals:
+        assert refusal["gate"] == gate
+        assert refusal["reason"].startswith(reason)
+        assert refusal["reason"].endswith("(grain-boundaries); name the level that made the file")
+
+
+def test_defaults_that_vasp_fills_in_count_where_incar_has_none(tmp_path: Path) -> None:
+    """A cutoff from the PAW data sets, and their functional; a stress that INCAR does not ask for."""
+    path = write_run_at_the_level(tmp_path / "vasprun.xml", parameters=_tags({"ENMAX": 499.0, "GGA": "--"}))
+    whole = path.read_text()
+    for name, reason in (("ENCUT", "VASP used ENCUT = 499.0"), ("GGA", "VASP used GGA = PE")):
+        row = _tags({name: LEVEL_TAGS[name]})
+        assert whole.count(row) == 1
+        path.write_text(whole.replace(row, ""))
+        reading = read_vasp(path)
+        assert reading.check_level is not None
+        with pytest.raises(RefusedError, match=reason):
+            reading.check_level(find_level("grain-boundaries").asked)
+    without = write_vasprun(tmp_path / "other" / "vasprun.xml", isif=0)
+    text = without.read_text()
+    row = '  <i type="int" name="ISIF">0</i>\n'
+    assert text.count(row) == 1
+    without.write_text(text.replace(row, ""))
+    assert read_vasp(without).frames[0].virials is None
+
+
+@pytest.mark.parametrize("name", ["vasprun.xml", "OUTCAR"])
+def test_vasp_output_at_a_level_of_cp2k_is_refused(name: str, database: Database, tmp_path: Path) -> None:
+    write_vasprun(tmp_path / "vasprun.xml")
+    if name == "OUTCAR":
+        (tmp_path / "vasprun.xml").unlink()
+        (tmp_path / "OUTCAR").write_text(OUTCAR + OUTCAR_STEP.format(step=1, why="because EDIFF is reached"))
+    ingest_labels(database, VASP, tmp_path, "disorder", source="made up")
+    (refusal,) = database.query("refusals")
+    assert refusal["answer"]["gate"] == "level"
+    assert "the file is of vasp, the level of theory disorder of cp2k" in refusal["answer"]["reason"]
 
 
 @pytest.mark.published

@@ -13,8 +13,9 @@ from ase.build import bulk
 from jobflow import Flow, run_locally
 
 from lipsdb.errors import BadInputError, RefusedError
+from lipsdb.provenance.machine import Stopwatch
 from lipsdb.store.database import Database
-from lipsdb.workflows.answering import Question, answer, worker_database
+from lipsdb.workflows.answering import Question, Workplace, answer, worker_database
 from lipsdb.workflows.jobstore import job_store
 from lipsdb.workflows.structure import StructureMaker
 
@@ -97,3 +98,14 @@ def test_identity_needs_no_answer(database: Database, argon: dict[str, Any]) -> 
     question: Question = StructureMaker("argon", argon).question()
     job = StructureMaker("argon", argon).make()
     assert answer.original(*job.function_args)["id"] == question.id(worker_database())
+
+
+def test_stored_log_names_no_folder_of_this_machine(database: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "label-0a102b7905e8bbb2273f44e2"
+    folder.mkdir()
+    place = Workplace(database, "label-0", folder, 0, Stopwatch("test"), {})
+    text, middle = str(folder), len(str(folder)) - 20
+    broken = f" PROGRAM STARTED IN {text[:middle]}\n{' ' * 40}{text[middle:]}\n"
+    (folder / "log").write_text(f"in {text}/x\n{broken}")
+    stored = database.artifacts.read(place.put_text(folder / "log", "log")["sha256"]).decode()
+    assert stored == "in ./x\n PROGRAM STARTED IN .\n"

@@ -80,6 +80,7 @@ def run_cp2k(
     words = command(ranks)
     for stale in (OUTPUT, ERRORS):
         (folder / stale).unlink(missing_ok=True)
+    _drop_torn_wave_functions(folder)
     inputs.write_input(folder)
     asked = _settings(folder / INPUT)
     status, gave_up = _under_custodian(folder, words, lock_fd, correct)
@@ -94,6 +95,15 @@ def run_cp2k(
             "level",
         )
     return folder / OUTPUT
+
+
+def _drop_torn_wave_functions(folder: Path) -> None:
+    """Take away wave functions that were cut off while they were written: CP2K would die on them at every start."""
+    for path in folder.glob("*.wfn"):
+        previous = path.with_name(path.name + ".bak-1")
+        whole = previous.stat().st_size if previous.is_file() else 1
+        if path.stat().st_size < whole:
+            path.unlink()
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -140,7 +150,7 @@ def _judge(folder: Path, status: int, gave_up: bool) -> None:
         reason = " ".join(line.strip(" *") for line in abort[1].splitlines() if "___" not in line and "/" not in line)
         reason = " ".join(word for word in reason.split() if re.search(r"\w", word))
         if _PHYSICAL.search(reason):
-            raise RefusedError(f"CP2K gave up: {reason}; look at the log (`lipsdb export files`)", "program")
+            raise RefusedError(f"CP2K gave up: {reason}; look at the log (`lipsdb export files`)", "scf")
         raise LipsdbError(f"CP2K stopped: {reason}; the output is {output.name} in the job's scratch folder")
     if status in _SIGNALS or not text:
         last = (errors.read_text(errors="replace").strip().splitlines() or [""])[-1] if errors.exists() else ""
@@ -202,7 +212,8 @@ def _under_custodian(folder: Path, words: list[str], lock_fd: int | None, correc
     try:
         custodian.run()  # type: ignore[no-untyped-call]
     except CustodianError:
-        gave_up = True
+        tried = [correction["handler"] for job_log in custodian.run_log for correction in job_log["corrections"]]
+        gave_up = any(isinstance(handler, UnconvergedScfErrorHandler) for handler in tried)
     if job.process is None:
         return 1, gave_up
     try:

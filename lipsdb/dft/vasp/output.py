@@ -57,8 +57,10 @@ class VaspSteps:
         Of VASP.
     incar : dict
         Tags that VASP read from INCAR.
+    parameters : dict
+        What VASP used, defaults filled in; some have another name than the tag (ENMAX for ENCUT).
     kpoints : tuple of int
-        Divisions of the mesh.
+        Divisions of the mesh around Γ; empty for other k-points.
     potcars : tuple of VaspPotcar
         In the order of the elements.
     n_electrons : float
@@ -80,6 +82,7 @@ class VaspSteps:
     ionic_converged: bool
     version: str
     incar: dict[str, Any]
+    parameters: dict[str, Any]
     kpoints: tuple[int, ...]
     potcars: tuple[VaspPotcar, ...]
     n_electrons: float
@@ -194,12 +197,21 @@ def read_vasprun(path: str | Path, outcar: str | Path | None = None) -> VaspStep
         ionic_converged=bool(run.converged_ionic),
         version=run.vasp_version.strip(),
         incar=dict(run.incar),
-        kpoints=tuple(int(n) for n in run.kpoints.kpts[0]) if run.kpoints.num_kpts == 0 else (),
+        parameters=dict(run.parameters),
+        kpoints=_mesh(run),
         potcars=_potcars(path),
         n_electrons=float(run.parameters["NELECT"]),
         kinetic_energies=_of_dynamics(steps, "kinetic"),
         conserved_energies=_of_dynamics(steps, "total"),
     )
+
+
+def _mesh(run: Vasprun) -> tuple[int, ...]:
+    """Divisions of the mesh of k-points around Γ; empty for others (a mesh beside Γ, a list)."""
+    at_origin = np.abs(np.array(run.actual_kpoints, np.float64).reshape(-1, 3)).max(axis=1) < 1e-8
+    if run.kpoints.num_kpts == 0:
+        return tuple(int(n) for n in run.kpoints.kpts[0]) if at_origin.any() else ()
+    return (1, 1, 1) if at_origin.all() else ()
 
 
 def _of_dynamics(steps: list[dict[str, Any]], name: str) -> np.ndarray | None:
