@@ -157,7 +157,7 @@ class _Asker:
             return [maker(structure).question(self.structure(structure)) for structure in points.structures]
         if points.md is not None:
             md = self.campaign.md[points.md]
-            frames = [(time, round(time * 1000 / md.dump_interval_fs)) for time in points.times_ps or []]
+            frames = [(time, md.frame_at(time)) for time in points.times_ps or []]
             return [
                 maker(f"{run.name.removeprefix('md ')} {time:g} ps", frame).question(run)
                 for run in self.runs(points.md)
