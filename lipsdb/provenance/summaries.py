@@ -28,6 +28,7 @@ _FIELDS: dict[str, list[str]] = {
             )
         ),
         *(f"answer.{name}" for name in ("sigma_target_S_cm", "extrapolated", "centre", "neighbour", "mean")),
+        *(f"answer.{name}" for name in ("errors", "n_labels")),
     ],
     "campaign": ["asked.name", "answer.file"],
 }
@@ -176,6 +177,10 @@ def _property(document: Mapping[str, Any]) -> str:
         return f"arrhenius {answer['species']} Ea={answer['Ea_eV']:.3f} ± {answer['Ea_std_eV']:.3f} eV, {target}{how}"
     if name == "coordination":
         return f"coordination {answer['centre']}–{answer['neighbour']}{temperature} mean {answer['mean']:.2f}"
+    if name == "prediction_errors":
+        overall = next(entry for entry in answer["errors"] if entry["system"] == "all")
+        energy, force = overall["energy_mae_meV_per_atom"], overall["force_mae_meV_per_A"]
+        return f"prediction errors on {answer['n_labels']} labels: E MAE {energy:.1f} meV/atom, F MAE {force:.0f} meV/Å"
     called = asked["parameters"].get("name")
     return f"{name}{temperature}" + (f" ({called})" if called and called != name else "")
 
