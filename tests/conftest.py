@@ -61,11 +61,11 @@ def small_level(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def li2s_file(tmp_path: Path) -> Path:
-    """Three atoms of Li2S in a small cell."""
-    path = tmp_path / "li2s.extxyz"
+def p2_file(tmp_path: Path) -> Path:
+    """A P2 molecule in a small cell: CP2K needs a second for it."""
+    path = tmp_path / "p2.extxyz"
     path.write_text(
-        '3\nLattice="4.0 0 0 0 4.6 0 0 0 4.2" Properties=species:S:1:pos:R:3 pbc="T T T"\n'
-        "Li 0.1 0.0 0.0\nLi 2.1 2.3 0.1\nS 2.0 0.2 2.1\n"
+        '2\nLattice="4.6 0 0 0 4.8 0 0 0 5.0" Properties=species:S:1:pos:R:3 pbc="T T T"\n'
+        "P 0.3 0.2 0.1\nP 1.1 0.9 1.5\n"
     )
     return path

@@ -67,7 +67,7 @@ def test_note_tells_whether_the_labels_were_trained_on(
     note: str,
 ) -> None:
     author.prediction_errors(potential, levels=levels, **changes)
-    assert note in render(prediction_errors.table(prediction_errors.rows(database)))
+    assert note in " ".join(render(prediction_errors.table(prediction_errors.rows(database))).split())
 
 
 def test_campaign_limits_the_rows_and_its_absence_is_told(
@@ -88,4 +88,5 @@ def test_test_of_a_potential_that_is_elsewhere_has_rows(database: Database, auth
 
 
 def test_empty_table_tells_how_to_get_rows() -> None:
-    assert "section `properties`, kind prediction_errors" in render(prediction_errors.table([]))
+    shown = " ".join(render(prediction_errors.table([])).split())
+    assert "section `properties`, kind prediction_errors" in shown

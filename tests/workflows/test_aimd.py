@@ -47,6 +47,7 @@ settings:
       potential_sha256: fc7e0d0c9bb59eb280317d813adfc142a93632ec783e8ccb057425f6af60720b
       valence: 2
 """
+DOUBLE_ZETA = "2394eae0c5c22c4c39d4a7d3c2d15a99c25bad40cd637ef02f83ea9d50108570"
 ATOMS = """3
 Lattice="4.6 0.3 0.0 0.0 4.7 0.2 0.1 0.0 4.8" Properties=species:S:1:pos:R:3 pbc="T T T"
 He 0.1 0.0 -0.2
@@ -153,10 +154,15 @@ def test_killed_aimd_becomes_one_run_with_each_label_once(
 
 
 def test_steps_whose_scf_does_not_converge_are_refused_and_the_others_are_labels(
-    database: Database, level: str, structure: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path, structure: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LIPSDB_CP2K_MAX_SCF", "1")  # enough for later steps, which extrapolate, not for the first
-    answered(database, AimdMaker("cut", level, SETTINGS | {"n_steps": 12}).question(structure))
+    double = LEVEL.replace("SZV-MOLOPT", "DZVP-MOLOPT").replace("helium-low", "helium-double")  # the SCF has freedom
+    double = double.replace("2c5f35c07c3d26d3365b59d8a3b92b6ec48ed33d0f6d5a12b326a8e204e6b598", DOUBLE_ZETA)
+    (tmp_path / "double.yaml").write_text(double)
+    store_level(database, find_level(str(tmp_path / "double.yaml")))
+    monkeypatch.setenv("LIPSDB_CP2K_MAX_SCF", "5")  # enough for later steps, which extrapolate, not for the first
+    question = AimdMaker("cut", str(tmp_path / "double.yaml"), SETTINGS | {"n_steps": 12}).question(structure)
+    answered(database, question)
     labels, refusals = (list(database.query(name, {}, None, {})) for name in ("labels", "refusals"))
     assert len(labels) == 3
     assert [refusal["asked"]["frame"] for refusal in refusals] == [0]

@@ -22,9 +22,9 @@ from lipsdb.workflows.campaign import plan, submit
 
 CAMPAIGN = """
 name: dft
-description: labels of Li2S by real DFT
+description: labels of P2 by real DFT
 structures:
-  good: {file: li2s.extxyz}
+  good: {file: p2.extxyz}
 dft:
   points: {kind: single_point, level_of_theory: small.yaml, structures: [good]}
   hopeless: {kind: single_point, level_of_theory: tight.yaml, structures: [good]}
@@ -43,7 +43,7 @@ tables: [labels]
 
 
 @pytest.fixture
-def campaign(tmp_path: Path, small_level: Path, li2s_file: Path) -> Path:
+def campaign(tmp_path: Path, small_level: Path, p2_file: Path) -> Path:
     text = small_level.read_text()
     tight = text.replace("name: small", "name: tight").replace("eps_scf: 1.0e-6", "eps_scf: 1.0e-30")
     (tmp_path / "tight.yaml").write_text(tight)
@@ -105,13 +105,13 @@ def test_labels_computed_by_a_campaign(database: Database, campaign: Path, monke
 
 
 def test_killed_cp2k_fails_with_its_reason_and_running_again_gives_one_label(
-    database: Database, tmp_path: Path, small_level: Path, li2s_file: Path
+    database: Database, tmp_path: Path, small_level: Path, p2_file: Path
 ) -> None:
     small_level.write_text(small_level.read_text().replace("150.0", "500.0").replace("1.0e-6", "1.0e-8"))
     path = tmp_path / "killed.yaml"
     dft = "{kind: single_point, level_of_theory: small.yaml, structures: [good]}"
     path.write_text(
-        f"name: killed\ndescription: one label\nstructures: {{good: {{file: li2s.extxyz}}}}\ndft: {{point: {dft}}}\n"
+        f"name: killed\ndescription: one label\nstructures: {{good: {{file: p2.extxyz}}}}\ndft: {{point: {dft}}}\n"
     )
     submit(database, load_campaign(path))
     program = Path(sys.executable).parent / "lipsdb"
