@@ -160,7 +160,7 @@ def test_steps_whose_scf_does_not_converge_are_refused_and_the_others_are_labels
     double = double.replace("2c5f35c07c3d26d3365b59d8a3b92b6ec48ed33d0f6d5a12b326a8e204e6b598", DOUBLE_ZETA)
     (tmp_path / "double.yaml").write_text(double)
     store_level(database, find_level(str(tmp_path / "double.yaml")))
-    monkeypatch.setenv("LIPSDB_CP2K_MAX_SCF", "5")  # enough for later steps, which extrapolate, not for the first
+    monkeypatch.setenv("LIPSDB_CP2K_MAX_SCF", "3")  # enough for later steps, which extrapolate, not for the first
     question = AimdMaker("cut", str(tmp_path / "double.yaml"), SETTINGS | {"n_steps": 12}).question(structure)
     answered(database, question)
     labels, refusals = (list(database.query(name, {}, None, {})) for name in ("labels", "refusals"))
