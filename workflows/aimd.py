@@ -96,14 +96,6 @@ def level_with_performer(name: str, performers: dict[str, str]) -> LevelOfTheory
     return level
 
 
-def level_of_link(place: Workplace, link: Input) -> LevelOfTheory:
-    """The level of theory that an input names; a packaged one is stored if it is not there yet."""
-    from lipsdb.dft.levels_of_theory import packaged_levels, reference_of
-
-    names = (name for name, level in packaged_levels().items() if reference_of(level)["id"] == link.id)
-    return level_of(place, LabelAsked(level_of_theory=next(names, link.id)), link)
-
-
 def atoms_of(structure: StructureAnswer) -> Atoms:
     """A structure as pymatgen's."""
     from ase.data import chemical_symbols
@@ -122,7 +114,7 @@ def _question(
 
     by_role = {link.role: link for link in inputs}
     structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
-    return level_of_link(place, by_role["level_of_theory"]), structure, AimdSettings.model_validate(asked.settings)
+    return level_of(place, by_role["level_of_theory"]), structure, AimdSettings.model_validate(asked.settings)
 
 
 def run_aimd_by_cp2k(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunAnswer, MadeBy]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -153,25 +153,22 @@ class _Asker:
         def maker(of: str, frame: int | None = None) -> SinglePointMaker:
             return SinglePointMaker(f"label {name} {of}", level, frame, points.repeat, points.ranks)
 
+        def of_frames(prefix: str, runs: Sequence[Question], frame_at: Callable[[float], int]) -> list[Question]:
+            frames = [(time, frame_at(time)) for time in points.times_ps or []]
+            return [
+                maker(f"{run.name.removeprefix(prefix)} {time:g} ps", frame).question(run)
+                for run in runs
+                for time, frame in frames
+            ]
+
         if points.structures is not None:
             return [maker(structure).question(self.structure(structure)) for structure in points.structures]
         if points.md is not None:
-            md = self.campaign.md[points.md]
-            frames = [(time, md.frame_at(time)) for time in points.times_ps or []]
-            return [
-                maker(f"{run.name.removeprefix('md ')} {time:g} ps", frame).question(run)
-                for run in self.runs(points.md)
-                for time, frame in frames
-            ]
+            return of_frames("md ", self.runs(points.md), self.campaign.md[points.md].frame_at)
         if points.aimd is not None:
             aimd = self.campaign.dft[points.aimd]
             assert isinstance(aimd, AbInitioMD)
-            steps = [(time, aimd.step_at(time)) for time in points.times_ps or []]
-            return [
-                maker(f"{run.name.removeprefix('aimd ')} {time:g} ps", frame).question(run)
-                for run in self.labels(points.aimd)
-                for time, frame in steps
-            ]
+            return of_frames("aimd ", self.labels(points.aimd), aimd.step_at)
         selections, adopted = self.chosen_labels([str(points.labels)])
         chosen = adopted or select_labels(self.database, selections)
         ids = [reference["id"] for reference in chosen]

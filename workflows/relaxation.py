@@ -9,8 +9,9 @@ from lipsdb.documents.base import Input, MadeBy
 from lipsdb.documents.level_of_theory import LevelOfTheory
 from lipsdb.documents.structure import Structure, StructureAnswer, StructureAsked
 from lipsdb.provenance.machine import versions_of
-from lipsdb.workflows.aimd import atoms_of, level_of_link, level_with_performer
+from lipsdb.workflows.aimd import atoms_of, level_with_performer
 from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
+from lipsdb.workflows.single_points import level_of
 from lipsdb.workflows.structure import structure_answer
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _question(
     structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
     settings = {name: asked.parameters[name] for name in RelaxationSettings.model_fields}
     return (
-        level_of_link(place, by_role["level_of_theory"]),
+        level_of(place, by_role["level_of_theory"]),
         structure,
         RelaxationSettings.model_validate(settings),
     )

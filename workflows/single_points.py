@@ -133,7 +133,7 @@ def _frame_of_run(
     return run.numbers, (fractional - np.floor(fractional)) @ cell, cell, run.conditions
 
 
-def level_of(place: Workplace, asked: LabelAsked, link: Input) -> LevelOfTheory:
+def level_of(place: Workplace, link: Input) -> LevelOfTheory:
     """The level of theory that an input names; a packaged one is stored if it is not there yet.
 
     Raises
@@ -145,11 +145,9 @@ def level_of(place: Workplace, asked: LabelAsked, link: Input) -> LevelOfTheory:
 
     if place.database.known([link.id]):
         return LevelOfTheory.from_stored(place.database.find(link.id))
-    level = packaged_levels().get(asked.level_of_theory)
-    if level is None or reference_of(level)["id"] != link.id:
-        raise BadInputError(
-            f"the level of theory {asked.level_of_theory!r} is not in this database; submit its campaign again"
-        )
+    level = next((one for one in packaged_levels().values() if reference_of(one)["id"] == link.id), None)
+    if level is None:
+        raise BadInputError(f"the level of theory {link.id!r} is not in this database; submit its campaign again")
     store_level(place.database, level)
     return level
 
@@ -167,7 +165,7 @@ def label_by_cp2k(place: Workplace, asked: LabelAsked, inputs: list[Input]) -> t
     from lipsdb.dft.cp2k.run import files_of, run_cp2k
     from lipsdb.dft.result import check_single_point
 
-    level = Cp2kLevel.model_validate(level_of(place, asked, inputs[0]).asked.settings)
+    level = Cp2kLevel.model_validate(level_of(place, inputs[0]).asked.settings)
     atoms = configuration_of(place, asked, inputs[1], "cp2k")
     place.origin = atoms.origin
     ranks = int(place.options.get("ranks", 1))
@@ -203,7 +201,7 @@ def label_by_vasp(place: Workplace, asked: LabelAsked, inputs: list[Input]) -> t
     from lipsdb.dft.vasp.run import run_vasp
     from lipsdb.workflows.vasp import put_files, record
 
-    level = VaspLevel.model_validate(level_of(place, asked, inputs[0]).asked.settings)
+    level = VaspLevel.model_validate(level_of(place, inputs[0]).asked.settings)
     atoms = configuration_of(place, asked, inputs[1], "vasp")
     place.origin = atoms.origin
     written = static_inputs(level, atoms.numbers, atoms.positions, atoms.cell)

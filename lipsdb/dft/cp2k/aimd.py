@@ -6,12 +6,11 @@ of the one before. Of each, what was computed up to the step at which the next o
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from lipsdb.dft.cp2k.aimd_output import Segment, last_step_in_energies, read_seg
 from lipsdb.dft.cp2k.inputs import PROJECT, aimd_inputs
 from lipsdb.dft.cp2k.level import Cp2kLevel
 from lipsdb.dft.cp2k.run import INPUT, OUTPUT, is_whole, run_cp2k
+from lipsdb.dft.progress import reporting
 from lipsdb.dft.settings import AimdSettings
 from lipsdb.errors import RefusedError
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 RESTART = f"{PROJECT}-1.restart"
 WAVE_FUNCTIONS = f"{PROJECT}-RESTART.wfn"
 CONTINUED = "continued.restart"
-_PROGRESS_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,8 @@ def run_aimd(
             remaining_steps=settings.n_steps - first,
             restart=CONTINUED if segments else None,
         )
-        with _reporting(place, settings, progress):
+        energies = place / f"{PROJECT}-1.ener"
+        with reporting(progress, settings.n_steps, partial(last_step_in_energies, energies)):
             run_cp2k(place, inputs, ranks=ranks, lock_fd=lock_fd, correct=False)
         segments.append((place, read_segment(place, settings.dump_interval, first=first + 1 if segments else 0)))
     places = [place for place, _ in segments]
@@ -203,26 +203,3 @@ def _check(data: Segment, structure: Structure, settings: AimdSettings) -> None:
     for name in ("temperature_K", "potential_eV", "conserved_eV", "pressure_bar", "positions"):
         if not np.isfinite(getattr(data, name)).all():
             raise RefusedError(f"the {name.partition('_')[0]} of the run is not finite; look at the log", "finite")
-
-
-@contextlib.contextmanager
-def _reporting(place: Path, settings: AimdSettings, progress: Callable[[float, float], None] | None) -> Iterator[None]:
-    """Tell the progress while CP2K runs."""
-    if progress is None:
-        yield
-        return
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(_PROGRESS_S):
-            steps = last_step_in_energies(place / f"{PROJECT}-1.ener")
-            if steps is not None:
-                progress(steps, settings.n_steps)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from lipsdb.dft.progress import reporting
 from lipsdb.dft.result import SinglePoint
 from lipsdb.dft.settings import AimdSettings
 from lipsdb.dft.vasp.inputs import aimd_inputs
@@ -19,7 +18,6 @@ from lipsdb.dft.vasp.run import VaspRun, check_entropy, run_vasp
 from lipsdb.errors import RefusedError
 
 BAR_PER_KBAR = 1000.0
-_PROGRESS_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def run_aimd(
         If VASP was killed; calling this again begins anew.
     """
     inputs = aimd_inputs(level, settings, numbers, positions, cell)
-    with _reporting(folder / "OSZICAR", settings, progress):
+    with reporting(progress, settings.n_steps, lambda: _steps_in(folder / "OSZICAR")):
         run = run_vasp(folder, inputs, lock_fd=lock_fd, poll_s=poll_s)
     return dynamics_of(run, folder / "OUTCAR", settings)
 
@@ -155,25 +153,6 @@ def unwrapped(steps: VaspSteps) -> VaspSteps:
     return replace(steps, positions=positions)
 
 
-@contextlib.contextmanager
-def _reporting(
-    oszicar: Path, settings: AimdSettings, progress: Callable[[float, float], None] | None
-) -> Iterator[None]:
-    """Tell the progress while VASP runs: OSZICAR has one line with E0 a step."""
-    if progress is None:
-        yield
-        return
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(_PROGRESS_S):
-            with contextlib.suppress(OSError):
-                progress(max(0, oszicar.read_bytes().count(b" E0= ") - 1), settings.n_steps)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+def _steps_in(oszicar: Path) -> int:
+    """Steps done: OSZICAR has one line with E0 a step, step 0 included."""
+    return max(0, oszicar.read_bytes().count(b" E0= ") - 1)
