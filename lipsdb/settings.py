@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     scratch: Path | None = Field(
         None, description="Folder for running jobs, shared by the workers of one machine; by default in `home`."
     )
-
+    person: str | None = Field(None, description="Your name, for `lipsdb withdraw`.")
     cp2k_command: str | None = Field(
         None,
         description="Command that runs CP2K, such as 'srun cp2k.psmp' or 'mpirun -n {ranks} cp2k.psmp'; found by "

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 def document_types() -> dict[str, type[Document]]:
     """The model of each kind of document."""
+    from lipsdb.documents.audit import Audit
     from lipsdb.documents.campaign import Campaign
     from lipsdb.documents.dataset import Dataset
     from lipsdb.documents.label import Label
@@ -19,6 +20,8 @@ def document_types() -> dict[str, type[Document]]:
     from lipsdb.documents.refusal import Refusal
     from lipsdb.documents.run import Run
     from lipsdb.documents.structure import Structure
+    from lipsdb.documents.withdrawal import Withdrawal
 
-    models = (LevelOfTheory, Structure, Label, Refusal, Dataset, Potential, Run, Property, Campaign)
+    results = (LevelOfTheory, Structure, Label, Refusal, Dataset, Potential, Run, Property, Campaign)
+    models: tuple[type[Document], ...] = (*results, Withdrawal, Audit)
     return {model.kind: model for model in models}

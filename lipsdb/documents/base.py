@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
@@ -63,7 +64,8 @@ class MadeBy(Model):
     versions: dict[str, str] = Field(description="Versions of the programs and libraries that took part.")
     commit: str | None = Field(description="Commit of lipsdb, when it ran from a clone; '+changes' if it was modified.")
     executable: str = Field(description="The interpreter or program that ran.")
-    host: str = Field(description="Name of the machine.")
+    host: str = Field(description="Name of the machine; sealed as a salted digest, so that it can be withheld.")
+    salt: str = Field(default_factory=lambda: secrets.token_hex(16), description="Salt of that digest; not sealed.")
     started_at: datetime = Field(description="Start (UTC).")
     finished_at: datetime = Field(description="End (UTC).")
     core_seconds: float = Field(description="Cost: wall time × cores used (s).", ge=0)
@@ -89,6 +91,7 @@ class Document(Model):
     inputs: list[Input] = Field(default=[], description="The documents that it was made from.")
     answer: Any = Field(description="The result.")
     origin: Any = Field(None, description="Where it comes from, for labels; sealed, but no part of the content.")
+    attempt: int = Field(0, description="How often the answer to this question was withdrawn before.", ge=0)
 
     @classmethod
     def collection(cls) -> str:
@@ -96,9 +99,9 @@ class Document(Model):
         return COLLECTIONS[cls.kind]
 
     @classmethod
-    def identity_of(cls, asked: Model, inputs: Sequence[Input]) -> str:
+    def identity_of(cls, asked: Model, inputs: Sequence[Input], attempt: int = 0) -> str:
         """The ``_id`` that a question will have, known before it is answered."""
-        return identity(cls.kind, asked.model_dump(), [link.model_dump() for link in inputs])
+        return identity(cls.kind, asked.model_dump(), [link.model_dump() for link in inputs], attempt)
 
     def sealed(self, made_by: MadeBy, campaigns: Sequence[str] = ()) -> dict[str, Any]:
         """The complete document for MongoDB."""
@@ -106,10 +109,11 @@ class Document(Model):
             self.kind,
             self.asked.model_dump(),
             [link.model_dump() for link in self.inputs],
-            self.answer.model_dump(),
+            self.answer if isinstance(self.answer, dict) else self.answer.model_dump(),
             made_by.model_dump(),
             campaigns,
             self.origin.model_dump() if self.origin is not None else None,
+            self.attempt,
         )
 
     @classmethod

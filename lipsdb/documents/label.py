@@ -62,6 +62,11 @@ class Label(Document):
         [("origin.system", 1), ("asked.level_of_theory", 1), ("origin.iteration", 1), ("answer.formula", 1)],
         [("asked.level_of_theory", 1), ("origin.folder", 1), ("origin.frame", 1)],
         [("answer.geometry", 1)],
+        # how many labels of which system were made from a document, and whether they are what a dataset recorded; ids
+        # only where needed: they come in no order, which makes an index slow to write
+        [("inputs.id", 1), ("origin.system", 1), ("inputs.content", 1)],
+        [("_id", 1), ("content", 1)],
+        [("made_by.versions", 1), ("made_by.host", 1)],
     )
     asked: LabelAsked
     answer: LabelAnswer

@@ -20,13 +20,6 @@ class Property(Document):
     """Document of `properties`; the answer is the analysis' result, with units in its field names."""
 
     kind: ClassVar[str] = "property"
-    indexes = ([("asked.property", 1)],)
+    indexes = ([("asked.property", 1), ("_id", 1)], [("inputs.id", 1), ("asked.property", 1), ("_id", 1)])
     asked: PropertyAsked
     answer: dict[str, Any]
-
-    def sealed(self, made_by: Any, campaigns: Any = ()) -> dict[str, Any]:
-        """The complete document for MongoDB."""
-        from lipsdb.provenance.sealing import seal
-
-        links = [link.model_dump() for link in self.inputs]
-        return seal(self.kind, self.asked.model_dump(), links, self.answer, made_by.model_dump(), campaigns)

@@ -41,6 +41,9 @@ class Run(Document):
     """Document of `runs`."""
 
     kind: ClassVar[str] = "run"
-    indexes = ([("asked.settings.temperature_K", 1), ("asked.settings.seed", 1)],)
+    indexes = (
+        [("asked.settings.temperature_K", 1), ("asked.settings.seed", 1)],
+        *([(f"answer.{file}.sha256", 1)] for file in ("trajectory", "topology", "restart")),
+    )
     asked: RunAsked
     answer: RunAnswer

@@ -11,8 +11,8 @@ from pathlib import Path
 from lipsdb.dft.levels_of_theory import find_level, store_level
 from lipsdb.documents.base import Input
 from lipsdb.ingest.storing import Ingest, IngestSummary, LabelFormat, PartOutcome
-from lipsdb.provenance.canonical import Encoded
 from lipsdb.provenance.machine import Stopwatch, versions_of
+from lipsdb.provenance.sealing import encoded_made_by
 from lipsdb.settings import Settings
 from lipsdb.store.database import Database, connect
 
@@ -62,7 +62,7 @@ def ingest_labels(
     level = find_level(level_of_theory)
     found = format.find(path)
     link = Input.of("level_of_theory", store_level(database, level))
-    made_by = Encoded.of(Stopwatch("ingest").made_by(versions_of("pymongo")).model_dump())
+    made_by = encoded_made_by(Stopwatch("ingest").made_by(versions_of("pymongo")).model_dump())
     root = path.parent if path.is_file() else path
     ingest = Ingest(format, root, level.asked, link, source, system, tuple(campaigns), force_limit_eV_A, made_by)
     summary = IngestSummary()

@@ -12,4 +12,10 @@ COLLECTIONS = {
     "run": "runs",
     "property": "properties",
     "campaign": "campaigns",
+    "withdrawal": "withdrawals",
+    "audit": "audits",
 }
+
+# documents about documents: nothing is made from them, and they are nobody's result
+RECORDS = frozenset({"withdrawal", "audit"})
+RESULTS = {kind: name for kind, name in COLLECTIONS.items() if kind not in RECORDS}

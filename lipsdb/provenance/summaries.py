@@ -31,6 +31,8 @@ _FIELDS: dict[str, list[str]] = {
         *(f"answer.{name}" for name in ("errors", "n_labels")),
     ],
     "campaign": ["asked.name", "answer.file"],
+    "withdrawal": ["asked"],
+    "audit": ["asked.levels", "asked.campaign", "asked.started_at", "answer.passed", "answer.n_errors"],
 }
 
 
@@ -185,6 +187,19 @@ def _property(document: Mapping[str, Any]) -> str:
     return f"{name}{temperature}" + (f" ({called})" if called and called != name else "")
 
 
+def _withdrawal(document: Mapping[str, Any]) -> str:
+    asked = document["asked"]
+    what = "withdrawn" if asked["withdrawn"] else "trusted again"
+    return f"{asked['document']} {what} by {asked['by']}: {asked['reason']}"
+
+
+def _audit(document: Mapping[str, Any]) -> str:
+    asked, answer = document["asked"], document["answer"]
+    verdict = "passed" if answer["passed"] else f"failed with {answer['n_errors']} errors"
+    of = f" of {asked['campaign']}" if asked["campaign"] else ""
+    return f"{', '.join(asked['levels'])}{of} at {asked['started_at']:%Y-%m-%d %H:%M} UTC: {verdict}"
+
+
 _WRITERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "level_of_theory": _level_of_theory,
     "refusal": _refusal,
@@ -194,4 +209,6 @@ _WRITERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "run": _run,
     "property": _property,
     "campaign": lambda document: str(document["asked"]["name"]),
+    "withdrawal": _withdrawal,
+    "audit": _audit,
 }
