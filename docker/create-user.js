@@ -1,9 +1,7 @@
-// Creates the user under which lipsdb works: reads and writes its one database, makes collections and validators there.
-db.getSiblingDB("admin").createUser({
-  user: "lipsdb",
-  pwd: process.env.LIPSDB_MONGO_PASSWORD,
-  roles: [
-    { role: "readWrite", db: "lipsdb" },
-    { role: "dbAdmin", db: "lipsdb" },
-  ],
-});
+// On an empty volume, after roles.js: the users of lipsdb, with its roles. Neither can change or delete a document.
+for (const [user, role, pwd] of [
+  ["manager", "lipsdbManager", process.env.LIPSDB_MANAGER_PASSWORD],
+  ["worker", "lipsdbWorker", process.env.LIPSDB_WORKER_PASSWORD],
+]) {
+  db.getSiblingDB("admin").createUser({ user, pwd, roles: [{ role, db: "lipsdb" }] });
+}

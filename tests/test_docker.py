@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -26,8 +25,8 @@ def option(command: list[str], name: str) -> str:
     return command[command.index(name) + 1]
 
 
-def test_compose_file_has_a_database_a_worker_and_a_submitter(services: dict[str, Any]) -> None:
-    assert set(services) == {"mongodb", "worker", "submitter"}
+def test_compose_file_has_a_database_its_preparation_a_worker_and_a_submitter(services: dict[str, Any]) -> None:
+    assert set(services) == {"mongodb", "prepare", "worker", "submitter"}
     assert services["worker"]["image"] == services["submitter"]["image"]
     assert "profiles" in services["submitter"]  # started by hand, not by `up`
 
@@ -51,10 +50,12 @@ def test_replica_set_member_is_found_under_the_service_s_name(services: dict[str
 
 
 def test_services_of_lipsdb_wait_for_a_healthy_database_and_name_it(services: dict[str, Any]) -> None:
-    for name in ("worker", "submitter"):
-        assert services[name]["depends_on"]["mongodb"]["condition"] == "service_healthy"
+    for name, user in (("prepare", "root"), ("worker", "worker"), ("submitter", "manager")):
+        conditions = {needed: one["condition"] for needed, one in services[name]["depends_on"].items()}
+        prepared = {} if name == "prepare" else {"prepare": "service_completed_successfully"}
+        assert conditions == {"mongodb": "service_healthy"} | prepared
         uri = urlsplit(re.sub(r"\$\{[^}]*\}", "filled", services[name]["environment"]["LIPSDB_MONGO_URI"]))
-        assert (uri.scheme, uri.username, uri.hostname, uri.port) == ("mongodb", "lipsdb", "mongodb", 27017)
+        assert (uri.scheme, uri.username, uri.hostname, uri.port) == ("mongodb", user, "mongodb", 27017)
         assert parse_qs(uri.query) == {"replicaSet": ["lipsdb"], "authSource": ["admin"]}
     assert services["worker"]["healthcheck"]["test"] == ["CMD", "lipsdb", "db", "status"]
     assert "hostname" not in services["worker"]  # several workers need several names
@@ -80,9 +81,10 @@ def test_every_variable_is_in_the_example_and_passwords_have_no_default() -> Non
     assert used == set(example) - {"COMPOSE_PROJECT_NAME"}
     assert {name: value for name, value in example.items() if "PASSWORD" in name} == {
         "MONGO_ROOT_PASSWORD": "",
-        "LIPSDB_MONGO_PASSWORD": "",
+        "LIPSDB_MANAGER_PASSWORD": "",
+        "LIPSDB_WORKER_PASSWORD": "",
     }
-    for name in ("MONGO_ROOT_PASSWORD", "LIPSDB_MONGO_PASSWORD"):
+    for name in ("MONGO_ROOT_PASSWORD", "LIPSDB_MANAGER_PASSWORD", "LIPSDB_WORKER_PASSWORD"):
         assert f"${{{name}:?" in (DOCKER / "compose.yaml").read_text()  # refuses to start without
 
 
@@ -107,10 +109,17 @@ def test_image_is_built_from_the_pinned_versions_and_from_files_that_the_build_g
         assert (ROOT / "lipsdb" / name).readlink() == Path("..") / name
 
 
-def test_user_of_lipsdb_has_rights_on_its_one_database_only() -> None:
+def test_users_have_the_roles_of_lipsdb_which_are_made_before(services: dict[str, Any]) -> None:
+    from lipsdb.store.roles import roles, script
+
+    assert (DOCKER / "roles.js").read_text() == script("lipsdb")  # else: lipsdb db roles > docker/roles.js
     text = (DOCKER / "create-user.js").read_text()
-    roles = [json.loads(re.sub(r"(\w+):", r'"\1":', role)) for role in re.findall(r"\{ role: .*? \}", text)]
-    assert roles == [{"role": "readWrite", "db": "lipsdb"}, {"role": "dbAdmin", "db": "lipsdb"}]
+    users = dict(re.findall(r'\["(\w+)", "(\w+)", process\.env\.\w+\]', text))
+    assert users == {"manager": "lipsdbManager", "worker": "lipsdbWorker"}
+    assert set(users.values()) < set(roles("lipsdb"))
+    assert set(re.findall(r"process\.env\.(\w+)", text)) < set(services["mongodb"]["environment"])
+    mounts = dict(mount.split(":")[:2] for mount in services["mongodb"]["volumes"])
+    assert mounts["./roles.js"] < mounts["./create-user.js"]
 
 
 def test_start_script_is_valid_shell() -> None:

@@ -77,12 +77,8 @@ def join_labels_of_runs(database: Database, runs: Sequence[str], campaigns: Sequ
 
     Labels that were computed from their frames afterwards have a cost of their own, and are left alone.
     """
-    if not runs or not campaigns:
+    if not runs:
         return
-    missing = {
-        "inputs.id": {"$in": list(runs)},
-        "made_by.core_seconds": 0.0,
-        "campaigns": {"$not": {"$all": list(campaigns)}},
-    }
+    made = {"inputs.id": {"$in": list(runs)}, "made_by.core_seconds": 0.0}
     for name in ("labels", "refusals"):
-        database.collection(name).update_many(missing, {"$addToSet": {"campaigns": {"$each": list(campaigns)}}})
+        database.join_matching(name, made, campaigns)

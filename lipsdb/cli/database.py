@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from lipsdb.cli.terminal import next_step, out
+from lipsdb.cli.terminal import next_step, out, progress_bar
 from lipsdb.errors import BadInputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 app = typer.Typer(help="Start, stop and look at the MongoDB server.", no_args_is_help=True)
 
@@ -67,3 +73,71 @@ def uri() -> None:
     from lipsdb.store.database import server_uri
 
     print(server_uri())
+
+
+@app.command()
+def prepare() -> None:
+    """Make collections, validators and indexes as this version wants them; on a server of yours as an administrator.
+
+    Every other command does so too, where its user may.
+    """
+    from lipsdb.store.database import connect
+
+    database = connect()
+    out.print(f"the database {database.mongo.name} is set up, identifier {database.identifier}")
+    next_step("lipsdb db roles" if database.settings.mongo_uri else "lipsdb db status")
+
+
+@app.command()
+def roles(
+    create: Annotated[
+        bool, typer.Option("--create", help="Create or update them with the rights of LIPSDB_MONGO_URI's user.")
+    ] = False,
+) -> None:
+    """Print the roles for users of a server of yours, as a script for mongosh; or create them.
+
+    lipsdbReader finds; lipsdbWorker runs jobs and adds documents; lipsdbManager also submits and tends campaigns.
+    None of them can change or delete a document.
+    """
+    from lipsdb.settings import read_settings
+    from lipsdb.store.database import connect
+    from lipsdb.store.roles import create_roles, script
+
+    if not create:
+        print(script(read_settings().database), end="")
+        return
+    database = connect(prepare=False)
+    for role, new in create_roles(database).items():
+        out.print(f"{role}: {'created' if new else 'brought up to date'} in {database.mongo.name}")
+    next_step("make users with them: the first lines of `lipsdb db roles` tell how")
+
+
+def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+@app.command()
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+) -> None:
+    """Bring documents of earlier versions to the form of this one; their ids and contents stay.
+
+    It can be stopped and run again.
+    """
+    from lipsdb.store.database import connect
+    from lipsdb.store.migrations import MIGRATIONS
+    from lipsdb.store.migrations import migrate as apply
+
+    database = connect()
+    for step in MIGRATIONS:
+        pending = step.pending(database)
+        out.print(f"{step.name}: {step.does}; {pending} documents wait for it", markup=False)
+        if dry_run or not pending:
+            continue
+        with progress_bar() as bar:
+            task = bar.add_task(step.name, total=pending)
+            outcome = apply(database, step, partial(_show, bar, task))
+        out.print(f"{outcome.changed} documents changed, {len(outcome.left)} left as they are")
+        for id_, reason in outcome.left.items():
+            out.print(f"{id_}  left: {reason}", markup=False)
+    next_step("lipsdb db migrate" if dry_run else "lipsdb audit")

@@ -166,9 +166,12 @@ def _adopt(database: Database, record: Record, campaigns: Sequence[str]) -> list
         own = {document["_id"] for document in record.documents}
         links = {link["id"]: link for document in missing for link in document["inputs"] if link["id"] not in own}
         database.note_external(list(links.values()))
+        asked = {id_ for ids in _asked(record).values() for id_ in ids}
         for group in _in_order(missing):
-            database.insert_many(group)
-    _join(database, record, campaigns)
+            joined = [{**one, "campaigns": list(campaigns) if one["_id"] in asked else []} for one in group]
+            database.insert_many(joined)
+    for ids in _asked(record).values():
+        database.join_campaigns(ids, campaigns)
     kept = database.known(record.wanted)
     return [kept[id_] for id_ in record.wanted]
 
@@ -202,12 +205,17 @@ def _check_contradictions(database: Database, record: Record, known: Mapping[str
                 "made from it; adopt it into another database (LIPSDB_DATABASE)"
             )
     levels = {one["asked"]["name"]: one["_id"] for one in record.documents if one["kind"] == "level_of_theory"}
+    check_levels(database, record.path, levels)
+
+
+def check_levels(database: Database, path: Path, levels: Mapping[str, str]) -> None:
+    """Refuse levels of theory (name to id) of which the database has another one of the same name."""
     named = {"asked.name": {"$in": sorted(levels)}}
     for level in database.query("levels_of_theory", named, ["asked.name"]) if levels else ():
         name = level["asked"]["name"]
         if level["_id"] != levels[name]:
             raise BadInputError(
-                f"the level of theory {name!r} of {record.path} is in this database with other settings; adopt it into "
+                f"the level of theory {name!r} of {path} is in this database with other settings; adopt it into "
                 "another database (LIPSDB_DATABASE)"
             )
 
@@ -243,11 +251,12 @@ def _in_order(documents: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]
     for document in documents:
         number = max((1 + generation[link["id"]] for link in document["inputs"] if link["id"] in generation), default=0)
         generation[document["_id"]] = number
-        groups.setdefault((number, document["kind"]), []).append({**document, "campaigns": []})
+        groups.setdefault((number, document["kind"]), []).append(document)
     return [groups[key] for key in sorted(groups)]
 
 
-def _join(database: Database, record: Record, campaigns: Sequence[str]) -> None:
+def _asked(record: Record) -> dict[str, list[str]]:
+    """Ids of what campaigns ask for, by kind: the wanted documents, and the datasets of potentials."""
     wanted = set(record.wanted)
     asked = [document for document in record.documents if document["_id"] in wanted]
     datasets = {link["id"] for document in asked for link in document["inputs"] if link["role"] == "dataset"}
@@ -255,5 +264,4 @@ def _join(database: Database, record: Record, campaigns: Sequence[str]) -> None:
     for document in record.documents:
         if document["_id"] in wanted | datasets:
             by_kind.setdefault(document["kind"], []).append(document["_id"])
-    for ids in by_kind.values():
-        database.join_campaigns(ids, campaigns)
+    return by_kind

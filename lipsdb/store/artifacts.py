@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
@@ -18,12 +18,13 @@ import zstandard
 from gridfs import GridFSBucket
 from gridfs.errors import NoFile
 from pymongo.database import Database as MongoDatabase
-from pymongo.errors import ConnectionFailure, DuplicateKeyError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure
 
 from lipsdb.errors import BadInputError, NotFoundError
 
 BUCKET = "artifacts"
 _CHUNK = 1 << 20
+UNAUTHORIZED = 13  # MongoDB's error code
 
 
 class BlobStore(Protocol):
@@ -72,7 +73,7 @@ class GridFSBlobs:
     def keys(self) -> Iterator[Any]:
         """All keys of finished and unfinished blobs."""
         # chunks, too: an upload that was killed leaves chunks without a file document
-        yield from self._database[f"{BUCKET}.files"].distinct("_id")
+        yield from (file["_id"] for file in self._database[f"{BUCKET}.files"].find({}, {"_id": 1}))
         known: dict[str, Any] = {
             "$lookup": {"from": f"{BUCKET}.files", "localField": "_id", "foreignField": "_id", "as": "file"}
         }
@@ -249,7 +250,7 @@ class Artifacts:
             packed = _ChecksumReader(cast(IO[bytes], compressed))
             key = self.blobs.write(reader.digest, cast(IO[bytes], packed))
         if again.digest != reader.digest:
-            self.blobs.delete(key)
+            self._leave(key)
             raise BadInputError(f"{source!s:.200} changed while it was stored; store it again when it is complete")
         entry = {
             "_id": reader.digest,
@@ -265,8 +266,16 @@ class Artifacts:
             self._collection.insert_one(entry)
         except DuplicateKeyError:  # another worker was quicker; its blob counts
             if self.blobs.place == "gridfs":
-                self.blobs.delete(key)
+                self._leave(key)
         return reference
+
+    def _leave(self, key: Any) -> None:
+        """Remove a blob that no artifact names; a worker without that right leaves it to the audit."""
+        try:
+            self.blobs.delete(key)
+        except OperationFailure as error:
+            if error.code != UNAUTHORIZED:
+                raise
 
     def open(self, sha256: str) -> IO[bytes]:
         """Open an artifact for reading (uncompressed).
@@ -305,13 +314,17 @@ class Artifacts:
             shutil.copyfileobj(stream, target, _CHUNK)
         return path
 
-    def fault(self, entry: dict[str, Any]) -> str | None:
-        """Read an artifact's blob again and say what is wrong with it; None if nothing is."""
+    def fault(self, entry: dict[str, Any], tell: Callable[[int], None] | None = None) -> str | None:
+        """Read an artifact's blob again and say what is wrong with it; None if nothing is.
+
+        `tell` is called with the number of bytes that were read, again and again.
+        """
         try:
             packed = _ChecksumReader(self.blobs.open(entry["key"]))
             reader = _HashingReader(zstandard.ZstdDecompressor().stream_reader(cast(IO[bytes], packed)))
             while reader.read(_CHUNK):
-                pass
+                if tell is not None:
+                    tell(reader.size)
             while packed.read(_CHUNK):  # what comes after the end of the compressed data
                 pass
         except KeyError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 
-from pymongo import MongoClient, ReturnDocument, WriteConcern
+from pymongo import IndexModel, MongoClient, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import (
@@ -27,14 +28,21 @@ from pymongo.errors import (
 from lipsdb.errors import BadInputError, NotFoundError, ServerError
 from lipsdb.provenance.canonical import digest
 from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.label_origins import LABEL_ORIGINS
 from lipsdb.provenance.sealing import reference
 from lipsdb.settings import Settings, read_settings
-from lipsdb.store.artifacts import Artifacts, open_blob_store
+from lipsdb.store import joins
+from lipsdb.store.artifacts import BUCKET, UNAUTHORIZED, Artifacts, open_blob_store
+from lipsdb.store.migrations import BOOKKEEPING, MIGRATIONS, note_pending
 from lipsdb.store.server import EmbeddedServer
 
+_log = logging.getLogger(__name__)
 _SELECTION_TIMEOUT_S = 4.0
 _BATCH = 1000
+_DOCUMENTS = frozenset(COLLECTIONS.values())
+_DUPLICATE, _NAMESPACE_EXISTS = 11000, 48  # MongoDB's error codes
 EXTERNALS = "externals"  # inputs of adopted documents that are elsewhere: _id, collection, content
+WITHHELD = "withheld"  # artifacts that were left out of an imported archive: _id (SHA-256), size, name, reason
 
 
 class Database:
@@ -66,6 +74,9 @@ class Database:
     ) -> Iterator[dict[str, Any]]:
         """Find documents (maggma's vocabulary).
 
+        The list ``campaigns`` of what comes back has also those that joined later; ``campaigns`` among the criteria,
+        a name, counts them too.
+
         Parameters
         ----------
         collection : str
@@ -79,9 +90,27 @@ class Database:
         limit : int
             At most so many; 0 for all.
         """
-        projection = None if properties is None else dict.fromkeys(properties, 1)
-        cursor = self.collection(collection).find(dict(criteria or {}), projection, limit=limit)
-        yield from cursor.sort(list(sort.items())) if sort else cursor
+        stages = self._selection(collection, criteria or {})
+        stages += [{"$sort": dict(sort)}] if sort else []
+        stages += [{"$limit": limit}] if limit else []
+        stages += [{"$project": dict.fromkeys(properties, 1)}] if properties else []
+        if collection in _DOCUMENTS and (not properties or "campaigns" in properties):
+            stages += joins.with_joined()
+        yield from self.collection(collection).aggregate(stages)
+
+    def count(self, collection: str, criteria: Mapping[str, Any] | None = None) -> int:
+        """How many documents match; ``campaigns`` among the criteria as in `query`."""
+        stages = [*self._selection(collection, criteria or {}), {"$count": "n"}]
+        return next((int(found["n"]) for found in self.collection(collection).aggregate(stages)), 0)
+
+    def _selection(self, collection: str, criteria: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if "campaigns" not in criteria or collection not in _DOCUMENTS:
+            return [{"$match": dict(criteria)}]
+        others = {field: value for field, value in criteria.items() if field != "campaigns"}
+        campaign = criteria["campaigns"]
+        if not isinstance(campaign, str):
+            raise BadInputError(f"campaigns={campaign!r} is not the name of a campaign; ask for one by its name")
+        return joins.of_campaign(collection, others, campaign)
 
     def find(self, id_: str) -> dict[str, Any]:
         """Find a document by its id, or by an unambiguous beginning of it.
@@ -95,11 +124,10 @@ class Database:
         if kind not in COLLECTIONS:
             allowed = ", ".join(f"{name}-…" for name in COLLECTIONS)
             raise BadInputError(f"{id_!r} is not the id of a document; ids begin with {allowed}")
-        collection = self.collection(COLLECTIONS[kind])
-        exact = collection.find_one({"_id": id_})
-        if exact is not None:
-            return exact
-        matches = list(collection.find({"_id": {"$gte": id_, "$lt": id_ + "\uffff"}}, limit=2))
+        matches = list(self.query(COLLECTIONS[kind], {"_id": id_}))
+        if not matches:
+            beginning = {"_id": {"$gte": id_, "$lt": id_ + "\uffff"}}
+            matches = list(self.query(COLLECTIONS[kind], beginning, sort={"_id": 1}, limit=2))
         if not matches:
             raise NotFoundError(f"no document {id_} in this database; `lipsdb list {kind}` shows what there is")
         if len(matches) > 1:
@@ -175,7 +203,7 @@ class Database:
             self._no_longer_external([document["_id"] for document in documents])
             return n_new
         except BulkWriteError as error:
-            others = [fault for fault in error.details["writeErrors"] if fault["code"] != 11000]
+            others = [fault for fault in error.details["writeErrors"] if fault["code"] != _DUPLICATE]
             if others:
                 raise ServerError(
                     f"MongoDB refused {len(others)} documents, the first: {others[0]['errmsg']}"
@@ -192,12 +220,17 @@ class Database:
             for link in links
             if link["id"] not in known
         ]
-        if entries:
-            try:
-                self.collection(EXTERNALS).insert_many(entries, ordered=False)
-            except BulkWriteError as error:
-                if any(fault["code"] != 11000 for fault in error.details["writeErrors"]):
-                    raise
+        self._insert_new(EXTERNALS, entries)
+
+    def _insert_new(self, collection: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Insert those entries that are not there, also if another process does the same."""
+        if not entries:
+            return
+        try:
+            self.collection(collection).insert_many([dict(entry) for entry in entries], ordered=False)
+        except BulkWriteError as error:
+            if any(fault["code"] != _DUPLICATE for fault in error.details["writeErrors"]):
+                raise
 
     def _no_longer_external(self, ids: Sequence[str]) -> None:
         externals = self.collection(EXTERNALS)
@@ -205,50 +238,83 @@ class Database:
             externals.delete_many({"_id": {"$in": list(ids)}})
 
     def join_campaigns(self, ids: Sequence[str], campaigns: Sequence[str]) -> None:
-        """Note that campaigns asked for documents that exist already."""
-        if not ids or not campaigns:
-            return
-        collection = self.collection(COLLECTIONS[ids[0].partition("-")[0]])
-        missing = {"_id": {"$in": list(ids)}, "campaigns": {"$not": {"$all": list(campaigns)}}}
-        collection.update_many(missing, {"$addToSet": {"campaigns": {"$each": list(campaigns)}}})
+        """Note that campaigns asked for documents, of one kind, that exist already."""
+        for start in range(0, len(ids), 10 * _BATCH):
+            chosen = {"_id": {"$in": list(ids[start : start + 10 * _BATCH])}}
+            self.join_matching(COLLECTIONS[ids[0].partition("-")[0]], chosen, campaigns)
+
+    def join_matching(self, collection: str, criteria: Mapping[str, Any], campaigns: Sequence[str]) -> None:
+        """Note that campaigns asked for all documents of a collection that match and exist already."""
+        if campaigns:
+            missing = list(self.collection(collection).aggregate(joins.missing_joins(criteria, campaigns)))
+            self._insert_new(joins.JOINS, list(joins.notes(collection, missing)))
 
     # ---------------------------------------------------------------- set-up
 
     def prepare(self) -> None:
-        """Give every collection its validator and indexes; one round trip when they are there already."""
-        wanted = _schema()
-        state = digest(wanted)
-        marker = self.collection("lipsdb")
-        found = marker.find_one({"_id": "schema"})
-        if found is not None and found.get("state") == state:
-            return
+        """Give every collection its validator and indexes; one round trip when they are there already.
+
+        Raises
+        ------
+        ServerError
+            If they are not, and this user may not make them.
+        """
+        schema = _schema()
+        state = digest(
+            {"collections": schema, "indexes": _OTHER_INDEXES, "migrations": [one.name for one in MIGRATIONS]}
+        )
+        notes = {"_id": {"$in": ["schema", *(step.note for step in MIGRATIONS)]}}
+        found = {entry["_id"]: entry for entry in self.collection(BOOKKEEPING).find(notes)}
+        if found.get("schema", {}).get("state") != state:
+            self._allowed_to_set_up(schema, state)
+            found = {entry["_id"]: entry for entry in self.collection(BOOKKEEPING).find(notes)}
+        waiting = sum(entry.get("pending", 0) for entry in found.values())
+        if waiting:
+            _log.warning("%d documents are in an older form; `lipsdb db migrate --dry-run` tells more", waiting)
+
+    def _allowed_to_set_up(self, schema: Mapping[str, Any], state: str) -> None:
+        try:
+            self._set_up(schema)
+            note_pending(self)
+            self.collection(BOOKKEEPING).replace_one({"_id": "schema"}, {"_id": "schema", "state": state}, upsert=True)
+        except OperationFailure as error:
+            if error.code != UNAUTHORIZED:
+                raise
+            raise ServerError(
+                f"the database {self.mongo.name!r} was not set up by this version of lipsdb, and this user "
+                f"({redacted(self.uri)}) may not do it; run `lipsdb db prepare` with this version as an administrator"
+            ) from error
+
+    def _set_up(self, schema: Mapping[str, Any]) -> None:
         existing = set(self.mongo.list_collection_names())
-        for name, definition in wanted.items():
+        for name, definition in schema.items():
             options = {"validator": definition["validator"], "validationLevel": "strict", "validationAction": "error"}
             if name not in existing:
                 try:
                     self.mongo.create_collection(name, check_exists=False, **options)
                 except PyMongoError as error:
-                    if getattr(error, "code", None) != 48:  # NamespaceExists: another process was quicker
+                    if getattr(error, "code", None) != _NAMESPACE_EXISTS:  # another process was quicker
                         raise
             else:
                 self.mongo.command("collMod", name, **options)
-            for keys in definition["indexes"]:
-                self.collection(name).create_index([(field, direction) for field, direction in keys])
+            self._make_indexes(name, definition["indexes"])
         for name, index_sets in _OTHER_INDEXES.items():
-            for keys in index_sets:
-                self.collection(name).create_index(keys)
-        marker.replace_one({"_id": "schema"}, {"_id": "schema", "state": state}, upsert=True)
+            self._make_indexes(name, index_sets)
+        self.collection(BOOKKEEPING).update_one(
+            {"_id": "identifier"}, {"$setOnInsert": {"value": str(uuid.uuid4())}}, upsert=True
+        )
+
+    def _make_indexes(self, name: str, index_sets: Sequence[Sequence[tuple[str, int]]]) -> None:
+        unique = {"unique": True} if name == f"{BUCKET}.chunks" else {}
+        self.collection(name).create_indexes([IndexModel(list(keys), **unique) for keys in index_sets])
 
     @cached_property
     def identifier(self) -> str:
         """The database's own name for itself, made once: tells its launches from those of other databases."""
-        marker = self.collection("lipsdb")
-        fresh = {"$setOnInsert": {"value": str(uuid.uuid4())}}
-        found = marker.find_one_and_update(
-            {"_id": "identifier"}, fresh, upsert=True, return_document=ReturnDocument.AFTER
-        )
-        return str((found or {})["value"])
+        found = self.collection(BOOKKEEPING).find_one({"_id": "identifier"})
+        if found is None:
+            raise ServerError(f"the database {self.mongo.name!r} was never set up; run `lipsdb db prepare`")
+        return str(found["value"])
 
     @cached_property
     def quick(self) -> MongoDatabase[dict[str, Any]]:
@@ -256,12 +322,27 @@ class Database:
         return self.mongo.with_options(write_concern=WriteConcern(w=1, j=False))
 
 
-# jobflow makes no index on its outputs (jobflow issue 627); the launchpad is asked by document and campaign
+# jobflow makes no index on its outputs (jobflow issue 627); the launchpad is asked by document and campaign; GridFS
+# makes its own at the first upload, which may be that of a worker without the right to make indexes
 _OTHER_INDEXES: dict[str, list[list[tuple[str, int]]]] = {
     "job_outputs": [[("uuid", 1), ("index", -1)]],
     "fireworks": [[("spec.document", 1)]],
     "workflows": [[("metadata.campaign", 1)]],
+    joins.JOINS: joins.INDEXES,
+    LABEL_ORIGINS: [[(field, 1), ("_id", 1)] for field in ("links.id", "beyond", "hosts", "versions", "absent")],
+    f"{BUCKET}.files": [[("filename", 1), ("uploadDate", 1)]],
+    f"{BUCKET}.chunks": [[("files_id", 1), ("n", 1)]],
 }
+
+# of each kind of document, unless it has one of its own that begins with the same field; with the ids in them, walks
+# through the graph read no document
+_COMMON_INDEXES = (
+    [("campaigns", 1)],
+    [("inputs.id", 1), ("_id", 1)],
+    [("made_by.fw_id", 1)],
+    [("made_by.versions", 1), ("made_by.host", 1), ("_id", 1)],
+    [("made_by.files.sha256", 1)],
+)
 
 
 def _schema() -> dict[str, Any]:
@@ -293,8 +374,9 @@ def _schema() -> dict[str, Any]:
             **parts,
         }
         validator = {"$jsonSchema": {"bsonType": "object", "required": sorted(properties), "properties": properties}}
-        common = [[("campaigns", 1)], [("inputs.id", 1)], [("made_by.fw_id", 1)]]
-        indexes = [*common, *([list(pair) for pair in keys] for keys in model.indexes)]
+        begun = {keys[0][0] for keys in model.indexes}
+        common = [keys for keys in _COMMON_INDEXES if keys[0][0] not in begun]
+        indexes = [[list(pair) for pair in keys] for keys in (*common, *model.indexes)]
         schema[model.collection()] = {"validator": validator, "indexes": indexes}
     artifact = {
         "bsonType": "object",
@@ -322,7 +404,9 @@ def server_uri(settings: Settings | None = None) -> str:
     return settings.mongo_uri or EmbeddedServer(settings.home_folder).start().uri
 
 
-def connect(settings: Settings | None = None, *, patience_s: float = _SELECTION_TIMEOUT_S) -> Database:
+def connect(
+    settings: Settings | None = None, *, patience_s: float = _SELECTION_TIMEOUT_S, prepare: bool = True
+) -> Database:
     """Connect to the server that the settings name, or start the embedded one.
 
     Parameters
@@ -331,11 +415,12 @@ def connect(settings: Settings | None = None, *, patience_s: float = _SELECTION_
         From the environment by default.
     patience_s : float
         How long each operation waits for a server that is away (s); workers wait longer than people.
+    prepare : bool
+        Make sure that the collections have their validators and indexes.
 
     Returns
     -------
     Database
-        Its collections have their validators and indexes.
 
     Raises
     ------
@@ -352,7 +437,8 @@ def connect(settings: Settings | None = None, *, patience_s: float = _SELECTION_
             )
             undo.callback(client.close)
             database = Database(client, uri, settings)
-            database.prepare()
+            if prepare:
+                database.prepare()
         except (InvalidURI, ConfigurationError, ValueError) as error:
             # the driver's own words may quote the password
             reason = str(error) if shown == uri else "write special characters in user and password as %XX"

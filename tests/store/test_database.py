@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from lipsdb.errors import BadInputError, NotFoundError, ServerError
 from lipsdb.provenance.sealing import reference
 from lipsdb.settings import Settings
 from lipsdb.store.database import EXTERNALS, Database, connect
+from lipsdb.store.joins import of_campaign
 
 MADE_BY = MadeBy(
     activity="test",
@@ -210,6 +212,8 @@ QUERIES: list[tuple[str, dict[str, Any]]] = [
     ("job_outputs", {"uuid": "x"}),
     ("fireworks", {"spec.document": "x"}),
     ("workflows", {"metadata.campaign": "a"}),
+    ("joins", {"campaign": "a", "collection": "labels"}),
+    ("joins", {"document": {"$in": ["label-0", "label-1"]}}),
 ]
 
 
@@ -298,6 +302,42 @@ def test_joining_campaigns_adds_each_name_once(database: Database) -> None:
     database.join_campaigns(ids, [])
     database.join_campaigns([], ["c"])
     assert [entry["campaigns"] for entry in database.query("properties")] == [["a", "b"]] * 2
+
+
+def test_documents_stay_as_they_were_when_a_campaign_joins_and_are_found_by_both(database: Database) -> None:
+    database.insert_many([prop(n, ("a",)) for n in range(4)])
+    database.insert_many([prop(n, ("b",)) for n in range(2, 6)])
+    database.join_matching("properties", {"asked.parameters.number": {"$lt": 3}}, ["c", "b"])
+    assert database.find(prop(2)["_id"])["campaigns"] == ["a", "b", "c"]
+    stored = database.collection("properties").find({}, {"campaigns": 1})
+    assert {tuple(one["campaigns"]) for one in stored} == {("a",), ("b",)}
+
+    def numbers(campaign: str, **criteria: Any) -> list[int]:
+        found = database.query("properties", {"campaigns": campaign, **criteria}, ["asked"], {"_id": 1})
+        return sorted(one["asked"]["parameters"]["number"] for one in found)
+
+    assert (numbers("a"), numbers("b"), numbers("c")) == ([0, 1, 2, 3], [0, 1, 2, 3, 4, 5], [0, 1, 2])
+    assert numbers("b", **{"asked.parameters.number": {"$gt": 1}}) == [2, 3, 4, 5]
+    assert numbers("d") == []
+    assert database.count("properties", {"campaigns": "b"}) == 6
+    assert database.count("properties") == 6
+    chosen = list(database.query("properties", {"campaigns": "b"}, sort={"_id": 1}, limit=2))
+    assert [one["_id"] for one in chosen] == sorted(prop(n)["_id"] for n in range(6))[:2]
+    assert all("b" in one["campaigns"] for one in chosen)
+
+
+def test_what_joined_is_found_by_indexes_also_among_many(database: Database) -> None:
+    database.insert_many([prop(n, ("a",)) for n in range(300)])
+    database.join_campaigns([prop(n)["_id"] for n in range(10)], ["b"])
+    command = {"aggregate": "properties", "pipeline": of_campaign("properties", {}, "b"), "cursor": {}}
+    explained = repr(database.mongo.command("explain", command, verbosity="executionStats"))
+    assert "COLLSCAN" not in explained
+    assert max(int(n) for n in re.findall(r"'totalDocsExamined': (\d+)", explained)) <= 20
+
+
+def test_a_campaign_is_asked_for_by_one_name(database: Database) -> None:
+    with pytest.raises(BadInputError, match=r"campaigns=\{'\$ne': 'a'\} is not the name of a campaign"):
+        list(database.query("properties", {"campaigns": {"$ne": "a"}}))
 
 
 def test_preparing_again_changes_nothing_and_takes_one_round_trip(database: Database) -> None:
