@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lipsdb.cli.options import CampaignOption, IdArgument, JsonOption, LineageFormat
-from lipsdb.cli.terminal import next_step, out, print_json
+from lipsdb.cli.terminal import err, next_step, out, print_json
 from lipsdb.errors import BadInputError
-from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.kinds import COLLECTIONS, RECORDS
+
+if TYPE_CHECKING:
+    from lipsdb.store.database import Database
+
+_NAMED = 3  # withdrawals named above a document
 
 _ALSO_CALLED = {
     "refused": "refusal",
+    "withdrawn": "withdrawal",
     "level": "level_of_theory",
     "levels": "level_of_theory",
     "level-of-theory": "level_of_theory",
@@ -67,7 +73,10 @@ def show(
     from lipsdb.provenance.canonical import decoded
     from lipsdb.store.database import connect
 
-    document = decoded(connect().find(id_))
+    database = connect()
+    document = decoded(database.find(id_))
+    for line in _standing(database, document["_id"]):
+        err.print(line, markup=False)
     if arrays:
         import numpy as np
 
@@ -79,6 +88,24 @@ def show(
         print(json.dumps(document, indent=2, default=full, ensure_ascii=False))
     else:
         print_json(_readable(document))
+
+
+def _standing(database: Database, id_: str) -> list[str]:
+    """Whether a document is withdrawn, or what it stands on is: a line each, the first few."""
+    from lipsdb.provenance.lineage import upstream_ids
+    from lipsdb.provenance.withdrawal import withdrawn
+
+    in_force = withdrawn(database)
+    if not in_force or id_.partition("-")[0] in RECORDS:
+        return []
+    found = sorted(in_force.keys() & upstream_ids(database, [id_]), key=lambda one: (one != id_, one))
+    lines = []
+    for one in found[:_NAMED]:
+        said, what = in_force[one], "withdrawn" if one == id_ else f"tainted: it stands on {one}, withdrawn"
+        lines.append(f"{what} by {said.by} on {said.at:%Y-%m-%d}: {said.reason} ({said.record})")
+    return lines + (
+        [f"and {len(found) - _NAMED} more; `lipsdb list withdrawal` has all"] if len(found) > _NAMED else []
+    )
 
 
 def list_documents(
@@ -100,14 +127,25 @@ def list_documents(
         criteria["campaigns"] = campaign
     database = connect()
     from lipsdb.provenance.lineage import summary_fields, summary_of
+    from lipsdb.provenance.withdrawal import Taint, taint
 
     found = list(database.query(COLLECTIONS[kind], criteria, summary_fields(kind), {"_id": 1}, limit))
-    total = database.collection(COLLECTIONS[kind]).count_documents(criteria)
+    total = database.count(COLLECTIONS[kind], criteria)
+    stands = Taint() if kind in RECORDS else taint(database)
+    listed = [
+        {
+            "id": document["_id"],
+            "summary": summary_of(document),
+            "withdrawals": [withdrawal.document for withdrawal in stands.of(document["_id"])],
+        }
+        for document in found
+    ]
     if json_:
-        print_json([{"id": document["_id"], "summary": summary_of(document)} for document in found])
+        print_json(listed)
         return
-    for document in found:
-        out.print(f"{document['_id']}  {summary_of(document)}", markup=False)
+    for entry in listed:
+        state = "withdrawn" if entry["id"] in stands.withdrawn else "tainted" if entry["withdrawals"] else ""
+        out.print(f"{entry['id']}  {entry['summary']}{f'  [{state}]' if state else ''}", markup=False)
     out.print(f"{len(found)} of {total}" if total > len(found) else f"{total} in all")
     if found:
         next_step(f"lipsdb show {found[0]['_id']}")
@@ -137,17 +175,29 @@ def lineage(
     format_: Annotated[LineageFormat, typer.Option("--format", "-f", help="How it is printed.")] = LineageFormat.tree,
 ) -> None:
     """Show what a document was made from, down to each label, or what was made from it."""
+    import json
+
     from lipsdb.provenance import lineage as lineages
     from lipsdb.store.database import connect
 
     database = connect()
     found = lineages.lineage(database, database.find(id_)["_id"], "down" if down else "up", depth)
+    if format_ is LineageFormat.svg:
+        from lipsdb.provenance.lineage_svg import as_svg
+
+        print(as_svg(found))
+        return
+    if format_ is LineageFormat.prov_json:
+        from lipsdb.provenance.prov_json import prov_of_lineage
+
+        print(prov_of_lineage(database, found).serialize(indent=2))
+        return
     if format_ is LineageFormat.tree:
         from rich.console import Console
 
         # ids stand at the end of the lines: let the terminal wrap them rather than cut them off
         Console(highlight=False, width=max(out.width, 250)).print(lineages.as_tree(found))
     elif format_ is LineageFormat.json:
-        print_json(lineages.as_json(found))
+        print(json.dumps(lineages.as_json(found), ensure_ascii=False))  # one line: there may be 100,000 labels
     else:
         print(lineages.as_dot(found))

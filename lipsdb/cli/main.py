@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated
 
 import typer
 
 import lipsdb
-from lipsdb.cli import audit, campaign, database, documents, export, ingest, launchpad, query, report, run
+from lipsdb.cli import (
+    archive,
+    audit,
+    campaign,
+    database,
+    documents,
+    export,
+    impact,
+    ingest,
+    launchpad,
+    query,
+    rebuild,
+    report,
+    run,
+    withdraw,
+)
 from lipsdb.errors import LipsdbError
 
 app = typer.Typer(
@@ -23,9 +39,10 @@ app = typer.Typer(
 app.add_typer(database.app, name="db")
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(export.app, name="export")
+app.add_typer(archive.import_app, name="import")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(query.app, name="query")
-for module in (documents, run, report, audit, launchpad):
+for module in (documents, impact, run, report, audit, withdraw, rebuild, launchpad, archive):
     module.add_commands(app)
 
 
@@ -66,5 +83,15 @@ def main() -> None:
     except Exception as error:
         if with_traceback or type(error).__module__.partition(".")[0] != "pymongo":
             raise
-        print(f"error: MongoDB: {str(error).splitlines()[0]} (run again with --traceback for more)", file=sys.stderr)
+        print(f"error: MongoDB: {_in_short(error)} (run again with --traceback for more)", file=sys.stderr)
         sys.exit(1)
+
+
+def _in_short(error: Exception) -> str:
+    """What MongoDB says, in one line; of a command that is not allowed only its name and collection."""
+    text = str(error).splitlines()[0]
+    refused = re.match(r'not authorized on (\S+) to execute command \{ (\w+): "?([\w.]+)', text)
+    if refused is None:
+        return text
+    database, command, collection = refused.groups()
+    return f"this user may not {command} {collection} in {database}; docs/cluster.md tells which role may"

@@ -25,10 +25,15 @@ class LineageFormat(StrEnum):
     tree = "tree"
     json = "json"
     dot = "dot"
+    svg = "svg"
+    prov_json = "prov-json"
 
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the table is printed.")]
 CampaignOption = Annotated[str | None, typer.Option("--campaign", "-c", help="Only what this campaign asked for.")]
+ExcludeTaintedOption = Annotated[
+    bool, typer.Option("--exclude-tainted", help="Leave out what stands on withdrawn documents, instead of marking it.")
+]
 CampaignFileArgument = Annotated[Path, typer.Argument(help="Campaign file (YAML).", show_default=False)]
 IdArgument = Annotated[
     str,

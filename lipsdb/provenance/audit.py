@@ -6,31 +6,46 @@ doubt and come with everything downstream of them; notes are harmless.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from lipsdb.errors import NotFoundError
-from lipsdb.provenance.audit_content import check_artifacts, check_documents, check_links
+from lipsdb.documents.base import now
+from lipsdb.errors import BadInputError, NotFoundError
+from lipsdb.provenance.audit_content import check_content
 from lipsdb.provenance.audit_findings import Affected, AuditReport, Finding, Progress, Survey
 from lipsdb.provenance.audit_launches import check_launches
+from lipsdb.provenance.audit_links import check_links
+from lipsdb.provenance.audit_record import check_manifest, store_audit
+from lipsdb.provenance.audit_rules import check_rules
+from lipsdb.provenance.audit_views import as_json, as_table
 from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.provenance.lineage import descend, upstream_ids
 from lipsdb.provenance.summaries import summary_fields, summary_of
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from lipsdb.store.database import Database
+
+LEVELS = ("links", "content", "launches", "rules", "reproduction")
+DEFAULT_LEVELS = LEVELS[:4]
+Check = Callable[["Database", Survey, Progress], None]
 
 __all__ = ["Affected", "AuditReport", "Finding", "as_json", "as_table", "audit"]
 
-_AFFECTED_SHOWN = 12
-_NOTES_SHOWN = 10
 
-
-def audit(database: Database, campaign: str | None = None, progress: Progress | None = None) -> AuditReport:
-    """Recompute every hash, follow every input, check every launch, find what belongs to nothing.
+def audit(
+    database: Database,
+    campaign: str | None = None,
+    progress: Progress | None = None,
+    *,
+    levels: Sequence[str] = DEFAULT_LEVELS,
+    reproduce: Check | None = None,
+    sample: tuple[int, int] = (0, 0),
+    store: bool = False,
+) -> AuditReport:
+    """Recompute every hash, follow every input, check every launch and rule, find what belongs to nothing.
 
     Parameters
     ----------
@@ -39,37 +54,73 @@ def audit(database: Database, campaign: str | None = None, progress: Progress | 
         Only this campaign's documents, everything upstream of them, their artifacts, and its workflows.
     progress : callable, optional
         Called with stage, how many are done, and how many there are.
+    levels : sequence of str
+        Which of `LEVELS`.
+    reproduce : callable, optional
+        The check of the level 'reproduction', which computes results again: `lipsdb.workflows.reproduction`.
+    sample : tuple of int
+        How many results that check computes again, and the seed of their choice, for the record.
+    store : bool
+        Store the audit as a document, if this user may.
 
     Returns
     -------
     AuditReport
-        Errors first. Nothing in the database is changed.
+        Errors first. No document in the database is changed.
 
     Raises
     ------
     NotFoundError
         If there is no such campaign.
+    BadInputError
+        For a level that there is not.
 
     Notes
     -----
     Work may go on meanwhile: a document stored during the audit, a job that just started, and a blob that is just being
     written are no errors.
     """
-    report = progress or (lambda stage, done, total: None)
+    started_at = now()
+    checks = _checks(levels, campaign, reproduce)
     survey = Survey(scope=None if campaign is None else _scope(database, campaign))
-    check_documents(database, survey, report)
-    check_links(database, survey, report)
-    check_artifacts(database, survey, report)
-    check_launches(database, survey, report, campaign)
-    findings = _with_downstream(database, survey)
-    findings.sort(key=lambda finding: (finding.level, finding.check, finding.document))
-    return AuditReport(findings, dict(survey.counts), campaign)
+    report = progress or (lambda stage, done, total: None)
+    with TemporaryDirectory() as folder:
+        manifest = Path(folder) / "manifest.txt" if campaign is None and "links" in levels else None
+        if manifest is not None:
+            check_manifest(database, survey, report, manifest)
+        for check in checks:
+            check(database, survey, report)
+        findings = _with_downstream(database, survey)
+        findings.sort(key=lambda finding: (finding.level, finding.check, finding.document))
+        done = AuditReport(findings, dict(survey.counts), campaign, tuple(levels), started_at, *sample)
+        return replace(done, record=store_audit(database, done, manifest)) if store else done
+
+
+def _checks(levels: Sequence[str], campaign: str | None, reproduce: Check | None) -> list[Check]:
+    unknown = [level for level in levels if level not in LEVELS]
+    if unknown or not levels:
+        what = f"{unknown[0]!r} is not a level" if unknown else "no level is given"
+        raise BadInputError(f"{what} of the audit; the levels are {', '.join(LEVELS)}")
+    if "reproduction" in levels and reproduce is None:
+        raise BadInputError("the level 'reproduction' needs the function that computes results again")
+
+    def launches(database: Database, survey: Survey, progress: Progress) -> None:
+        check_launches(database, survey, progress, campaign)
+
+    by_level: dict[str, list[Check]] = {
+        "content": [check_content],
+        "links": [check_links],
+        "launches": [launches],
+        "rules": [check_rules],
+        "reproduction": [] if reproduce is None else [reproduce],
+    }
+    return [check for level, checks in by_level.items() if level in levels for check in checks]
 
 
 def _scope(database: Database, campaign: str) -> set[str]:
     roots: list[str] = []
     for name in COLLECTIONS.values():
-        roots += [entry["_id"] for entry in database.collection(name).find({"campaigns": campaign}, {"_id": 1})]
+        roots += [entry["_id"] for entry in database.query(name, {"campaigns": campaign}, ["_id"])]
     if not roots and database.collection("workflows").find_one({"metadata.campaign": campaign}, {"_id": 1}) is None:
         raise NotFoundError(f"no campaign {campaign!r} in this database; `lipsdb list campaign` shows what there is")
     return upstream_ids(database, roots)
@@ -127,75 +178,3 @@ def _summaries(database: Database, ids: list[str]) -> dict[str, str]:
             for document in database.collection(name).find(criteria, dict.fromkeys(summary_fields(kind), 1)):
                 found[document["_id"]] = summary_of(document)
     return found
-
-
-def as_json(report: AuditReport) -> dict[str, Any]:
-    """An audit's report, complete, ready for `json.dumps`."""
-    return {
-        "passed": report.passed,
-        "campaign": report.campaign,
-        "counts": report.counts,
-        "findings": [asdict(finding) for finding in report.findings],
-    }
-
-
-def as_table(report: AuditReport) -> RenderableType:
-    """An audit's report for people: damaged documents with everything downstream of them, notes, and the verdict."""
-    from rich.console import Group
-    from rich.text import Text
-
-    lines: list[Text] = []
-    for document, findings in _grouped(report.errors).items():
-        lines.append(Text(document, style="bold red"))
-        lines += [Text(f"  {finding.check}: {finding.message}") for finding in findings]
-        lines += _affected_lines({affected.id: affected for finding in findings for affected in finding.downstream})
-    notes = [finding for finding in report.findings if finding.level == "note"]
-    lines += [Text(f"note: {note.document}: {note.message}", style="dim") for note in notes[:_NOTES_SHOWN]]
-    if len(notes) > _NOTES_SHOWN:
-        lines.append(Text(f"note: {len(notes) - _NOTES_SHOWN} more notes; `--json` lists all", style="dim"))
-    lines.append(Text(_looked_at(report)))
-    n_damaged, n_notes = len(_grouped(report.errors)), f"{len(notes)} note{'' if len(notes) == 1 else 's'}"
-    if report.passed:
-        lines.append(Text(f"Audit passed: nothing is damaged, missing or hanging ({n_notes}).", style="bold green"))
-    else:
-        what = "1 thing is" if n_damaged == 1 else f"{n_damaged} things are"
-        affected = len({affected.id for finding in report.errors for affected in finding.downstream})
-        verdict = f"Audit failed: {what} not as recorded, {affected} documents are downstream ({n_notes})."
-        lines.append(Text(verdict, style="bold red"))
-    return Group(*lines)
-
-
-def _grouped(findings: list[Finding]) -> dict[str, list[Finding]]:
-    groups: dict[str, list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault(finding.document, []).append(finding)
-    return groups
-
-
-def _affected_lines(affected: Mapping[str, Affected]) -> list[Any]:
-    from rich.text import Text
-
-    if not affected:
-        return [Text("  nothing was made from it", style="dim")]
-    lines = [Text(f"  downstream of it: {len(affected)} document{'' if len(affected) == 1 else 's'}")]
-    shown = [affected[id_] for id_ in sorted(affected)][:_AFFECTED_SHOWN]
-    lines += [Text(f"    {one.id}  {one.summary}") for one in shown]
-    if len(affected) > len(shown):
-        lines.append(
-            Text(
-                f"    and {len(affected) - len(shown)} more; `--json` lists all, `lipsdb lineage ID --down` draws them"
-            )
-        )
-    return lines
-
-
-def _looked_at(report: AuditReport) -> str:
-    """As '16307 labels, 2 datasets, 40 artifacts (12.3 MB), 40000 links, 20 launches'."""
-    counts = report.counts
-    parts = [f"{counts[name]} {name}" for name in COLLECTIONS.values() if counts.get(name)]
-    if counts.get("artifacts"):
-        parts.append(f"{counts['artifacts']} artifacts ({counts.get('artifact bytes', 0) / 1e6:.1f} MB)")
-    parts += [
-        f"{counts[name]} {name}" for name in ("links", "external links", "fireworks", "launches") if counts.get(name)
-    ]
-    return f"Looked at {', '.join(parts) or 'an empty database'}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 Level = Literal["error", "note"]
@@ -28,7 +29,7 @@ class Finding:
     level : 'error' or 'note'
         An error puts numbers in doubt; a note is harmless.
     check : str
-        'content', 'links', 'artifacts', 'launches' or 'orphans'.
+        'content', 'links', 'artifacts', 'manifest', 'launches', 'rules', 'reproduction' or 'orphans'.
     document : str
         Id of the damaged document or artifact, 'firework-N' or 'blob-KEY'.
     message : str
@@ -51,6 +52,11 @@ class AuditReport:
     findings: list[Finding]
     counts: dict[str, int]
     campaign: str | None = None
+    levels: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    sample: int = 0
+    seed: int = 0
+    record: dict[str, str] | None = None  # reference of the stored audit
 
     @property
     def errors(self) -> list[Finding]:
@@ -71,19 +77,12 @@ class Survey:
     ----------
     scope : set of str or None
         Ids to look at; None for the whole database.
-    contents : dict
-        Content hash of each document that was read.
     files : dict
-        For each artifact, the documents that name it.
-    made_in : dict
-        For each document made by this database's launchpad: fw_id, launch_id, and the ids that the Firework may have
-        been asked for: its own, that of the label for which a refusal stands, that of the run that gave a label.
+        For what is damaged and is no document (an artifact, a Firework): the documents that it concerns.
     """
 
     scope: set[str] | None = None
-    contents: dict[str, str] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
-    made_in: dict[str, tuple[int, int | None, frozenset[str]]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 

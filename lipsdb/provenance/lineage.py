@@ -1,113 +1,58 @@
 """Lineage: what a document was made from, and what was made from it.
 
 The documents form a graph through their ``inputs``; it is walked breadth-first, one round trip a level and collection
-(10,000 ids at most in each), never one a document.
+(10,000 ids at most in each), never one a document. Labels, of which tens of thousands stand behind a dataset, are
+compared with what it recorded and counted, not fetched; downstream, where there is too much to be drawn, documents are
+counted by what they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.downstream import Reach, origins_downstream, reach
+from lipsdb.provenance.kinds import RESULTS
+from lipsdb.provenance.lineage_ascent import ALONE, Ascent, contents_of, fetch
+from lipsdb.provenance.lineage_graph import (
+    Direction,
+    Edge,
+    Group,
+    Lineage,
+    Node,
+    State,
+    batches,
+    by_collection,
+    links_of,
+)
 from lipsdb.provenance.lineage_views import as_dot, as_html, as_json, as_tree
 from lipsdb.provenance.summaries import summary_fields, summary_of
 
 if TYPE_CHECKING:
+    from lipsdb.provenance.withdrawal import Taint
     from lipsdb.store.database import Database
 
 __all__ = [
     "Edge",
+    "Group",
     "Lineage",
     "Node",
     "as_dot",
     "as_html",
     "as_json",
     "as_tree",
+    "batches",
+    "by_collection",
     "lineage",
+    "links_of",
+    "origins_downstream",
     "summary_fields",
     "summary_of",
 ]
 
-Direction = Literal["up", "down"]
-State = Literal["present", "external", "missing", "changed"]
-
-_BATCH = 10_000
 _FILTERED_BY_SERVER = 50  # with more ids than this, filtering a dataset's links costs the server more than sending them
-
-
-@dataclass(frozen=True)
-class Node:
-    """A document in a lineage.
-
-    Attributes
-    ----------
-    id, kind : str
-    summary : str
-        One line for people.
-    content : str or None
-        Its content hash now; for a document that is elsewhere the one that was noted; None if it is missing.
-    state : str
-        'present'; 'external' (an input of an adopted document, not in this database); 'missing'; or 'changed' (the
-        content is not the one that a consumer recorded).
-    group : str
-        What it is counted under where thousands stand together: a label's system.
-    level_of_theory : str
-        Name of a label's level of theory.
-    """
-
-    id: str
-    kind: str
-    summary: str
-    content: str | None
-    state: State
-    group: str = ""
-    level_of_theory: str = ""
-
-
-@dataclass(frozen=True)
-class Edge:
-    """`target` was made from `source`, in a role, when its content hash was `content`."""
-
-    source: str
-    target: str
-    role: str
-    content: str
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """The graph upstream ('up') or downstream ('down') of one document."""
-
-    root: str
-    direction: Direction
-    nodes: dict[str, Node]
-    edges: list[Edge]
-
-
-def links_of(document: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
-    """Inputs of a document, those that are legible; what is not was found by its seal."""
-    inputs = document.get("inputs")
-    for link in inputs if isinstance(inputs, list) else []:
-        if isinstance(link, Mapping) and all(isinstance(link.get(key), str) for key in ("role", "id", "content")):
-            yield link
-
-
-def by_collection(ids: Iterable[str]) -> dict[str, list[str]]:
-    """Ids by the collection that their kind belongs to; ids of no kind are left out."""
-    groups: dict[str, list[str]] = {}
-    for id_ in ids:
-        name = COLLECTIONS.get(id_.partition("-")[0])
-        if name is not None:
-            groups.setdefault(name, []).append(id_)
-    return groups
-
-
-def batches(ids: Sequence[str]) -> Iterator[list[str]]:
-    """Ids in pieces that one query can hold."""
-    for start in range(0, len(ids), _BATCH):
-        yield list(ids[start : start + _BATCH])
+_DRAWN = 1_000  # with more documents than this downstream, they are counted by what they are
 
 
 def lineage(database: Database, id_: str, direction: Direction = "up", depth: int | None = None) -> Lineage:
@@ -126,49 +71,25 @@ def lineage(database: Database, id_: str, direction: Direction = "up", depth: in
     Returns
     -------
     Lineage
-        A document that is named as an input but not stored is a node, too, 'external' or 'missing'.
+        A document that is named as an input but not stored is a node, too, 'external' or 'missing'. More than a few
+        labels of one document form a group. Downstream, if there are thousands of documents, all are in groups.
     """
+    from lipsdb.provenance.withdrawal import Taint, withdrawn
+
+    in_force = withdrawn(database)
+    stands = Taint(in_force, origins_downstream(database, in_force, labels=False)) if in_force else Taint()
     if direction == "up":
-        documents, edges, named = _ascend(database, [id_], depth)
-    else:
-        documents, edges = descend(database, [id_], depth)
-        documents |= _fetch(database, [id_])
-        named = {id_}
-    return Lineage(id_, direction, _nodes(database, documents, edges, named), edges)
-
-
-def _fetch(database: Database, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for name, wanted in by_collection(ids).items():
-        kind = wanted[0].partition("-")[0]
-        fields = dict.fromkeys([*summary_fields(kind), "inputs"], 1)
-        for batch in batches(wanted):
-            for document in database.collection(name).find({"_id": {"$in": batch}}, fields):
-                found[document["_id"]] = document
-    return found
-
-
-def _ascend(
-    database: Database, roots: Sequence[str], depth: int | None
-) -> tuple[dict[str, dict[str, Any]], list[Edge], set[str]]:
-    """Documents found, edges, and every id that was named."""
-    documents: dict[str, dict[str, Any]] = {}
-    edges: list[Edge] = []
-    named, frontier, level = set(roots), list(roots), 0
-    while frontier:
-        found = _fetch(database, frontier)
-        documents |= found
-        frontier = []
-        if depth is not None and level >= depth:
-            break
-        for id_, document in found.items():
-            for link in links_of(document):
-                edges.append(Edge(link["id"], id_, link["role"], link["content"]))
-                if link["id"] not in named:
-                    named.add(link["id"])
-                    frontier.append(link["id"])
-        level += 1
-    return documents, edges, named
+        walk = Ascent(database, stands)
+        walk.climb([id_], depth)
+        nodes = _nodes(database, walk.documents, walk.edges, walk.named, stands)
+        return Lineage(id_, direction, nodes, walk.edges, walk.groups).with_taint()
+    found = reach(database, [id_], depth)
+    documents, edges = descend(database, [id_], depth) if found.n_documents <= _DRAWN else ({}, [])
+    documents |= fetch(database, [id_])
+    nodes = _nodes(database, documents, edges, {id_}, stands)
+    if found.n_documents <= _DRAWN:
+        return _gather_labels(Lineage(id_, direction, nodes, edges).with_taint())
+    return Lineage(id_, direction, nodes, _steps(id_, found), _counted(database, nodes[id_], found)).with_taint()
 
 
 def upstream_ids(database: Database, roots: Sequence[str]) -> set[str]:
@@ -188,7 +109,7 @@ def upstream_ids(database: Database, roots: Sequence[str]) -> set[str]:
 def descend(
     database: Database, roots: Sequence[str], depth: int | None = None
 ) -> tuple[dict[str, dict[str, Any]], list[Edge]]:
-    """Everything that was made from these documents.
+    """Everything that was made from these documents, withdrawals and audits left out.
 
     Parameters
     ----------
@@ -210,7 +131,7 @@ def descend(
         following: set[str] = set()
         for batch in batches(frontier):
             wanted = set(batch)
-            for kind, name in COLLECTIONS.items():
+            for kind, name in RESULTS.items():
                 for document in database.collection(name).find({"inputs.id": {"$in": batch}}, _links_to(kind, batch)):
                     following.add(document["_id"])
                     documents.setdefault(document["_id"], document)
@@ -232,16 +153,71 @@ def _links_to(kind: str, ids: list[str]) -> dict[str, Any]:
     return {**dict.fromkeys(summary_fields(kind), 1), "inputs": chosen if few else 1}
 
 
+def _gather_labels(found: Lineage) -> Lineage:
+    """Downstream: many labels that were made from one document become a group."""
+    made: dict[str, list[str]] = {}
+    for edge in found.edges:
+        if found.nodes[edge.target].kind == "label":
+            made.setdefault(edge.source, []).append(edge.target)
+    groups: dict[str, Group] = {}
+    member: dict[str, str] = {}
+    for source, ids in made.items():
+        labels = [found.nodes[id_] for id_ in dict.fromkeys(ids) if id_ not in member and id_ != found.root]
+        if len(labels) > ALONE:
+            name = f"labels of {source}"
+            member |= dict.fromkeys((node.id for node in labels), name)
+            groups[name] = _group_of(name, labels)
+    edges = [
+        Edge(member[edge.source], edge.target, edge.role, "") if edge.source in member
+        else Edge(edge.source, member[edge.target], edge.role, edge.content) if edge.target in member
+        else edge
+        for edge in found.edges
+    ]  # fmt: skip
+    nodes = {id_: node for id_, node in found.nodes.items() if id_ not in member}
+    return Lineage(found.root, found.direction, nodes, list(dict.fromkeys(edges)), groups)
+
+
+def _group_of(name: str, labels: Sequence[Node]) -> Group:
+    states: Counter[str] = Counter(node.state for node in labels if node.state != "present")
+    states += Counter(node.standing for node in labels if node.standing)
+    systems, levels = Counter(node.group for node in labels), Counter(node.level_of_theory for node in labels)
+    return Group(name, "label", len(labels), systems, levels, states, {node.id: str(node.content) for node in labels})  # fmt: skip # noqa: E501
+
+
+def _steps(root: str, found: Reach) -> list[Edge]:
+    """Edges between what is counted by what it is."""
+    direct = {Edge(root, made, "", "") for _, made in found.direct}
+    steps = {Edge(source, made, "", "") for source, made in found.steps}
+    return sorted(direct | steps, key=lambda edge: (edge.source, edge.target))
+
+
+def _counted(database: Database, root: Node, found: Reach) -> dict[str, Group]:
+    """Everything downstream by what it is; labels by system, too, if all were made from the root."""
+    groups = {what: Group(what, what, len(ids)) for what, ids in found.ids.items()}
+    if found.n_labels:
+        labels, of_root = database.collection(RESULTS["label"]), {"inputs.id": root.id}
+        systems = {
+            system: int(
+                database.mongo.command("count", RESULTS["label"], query={**of_root, "origin.system": system})["n"]
+            )
+            for system in labels.distinct("origin.system", of_root)
+        }
+        whole = sum(systems.values()) == found.n_labels
+        groups["label"] = Group("label", "label", found.n_labels, systems if whole else {})
+    return groups
+
+
 def _nodes(
-    database: Database, documents: Mapping[str, Mapping[str, Any]], edges: Sequence[Edge], named: set[str]
+    database: Database,
+    documents: Mapping[str, Mapping[str, Any]],
+    edges: Sequence[Edge],
+    named: set[str],
+    stands: Taint,
 ) -> dict[str, Node]:
     from lipsdb.store.database import EXTERNALS
 
     absent = sorted(named - documents.keys())
-    noted: dict[str, str] = {}
-    for batch in batches(absent):
-        for entry in database.collection(EXTERNALS).find({"_id": {"$in": batch}}):
-            noted[entry["_id"]] = entry["content"]
+    noted = contents_of(database, EXTERNALS, absent)
     contents = {id_: document.get("content") for id_, document in documents.items()} | noted
     changed = {edge.source for edge in edges if contents.get(edge.source) not in {None, edge.content}}
     sizes = _dataset_sizes(database, documents)
@@ -252,21 +228,25 @@ def _nodes(
         kind, state = id_.partition("-")[0], "changed" if id_ in changed else "present"
         group = _text(document, "origin", "system")
         level = _text(document, "asked", "level_of_theory") if kind == "label" else ""
-        nodes[id_] = Node(id_, kind, summary, document.get("content"), state, group, level)
+        nodes[id_] = Node(id_, kind, summary, document.get("content"), state, group, level, _standing(stands, id_))
     for id_ in absent:
         kind = id_.partition("-")[0]
         if id_ in noted:
             state, summary = "changed" if id_ in changed else "external", f"{kind}: not in this database"
         else:
             state, summary = "missing", f"{kind}: missing"
-        nodes[id_] = Node(id_, kind, summary, noted.get(id_), state)
+        nodes[id_] = Node(id_, kind, summary, noted.get(id_), state, standing=_standing(stands, id_))
     return nodes
 
 
-def _text(document: Mapping[str, Any], part: str, field: str) -> str:
+def _standing(stands: Taint, id_: str) -> str:
+    return "withdrawn" if id_ in stands.withdrawn else "tainted" if id_ in stands.origins else ""
+
+
+def _text(document: Mapping[str, Any], part: str, field_: str) -> str:
     """A field of a part of a document, empty if the document is damaged."""
     inner = document.get(part)
-    return str(inner.get(field, "")) if isinstance(inner, Mapping) else ""
+    return str(inner.get(field_, "")) if isinstance(inner, Mapping) else ""
 
 
 def _dataset_sizes(database: Database, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -277,15 +257,11 @@ def _dataset_sizes(database: Database, documents: Mapping[str, Mapping[str, Any]
             linked = [link["id"] for link in links_of(document) if link["id"].startswith("dataset-")]
             if linked:
                 datasets[id_] = linked[0]
-    missing = [id_ for id_ in set(datasets.values()) if id_ not in documents]
-    known = {**documents, **_fetch(database, missing)}
     sizes = {}
-    for id_, dataset in datasets.items():
-        answer = known.get(dataset, {}).get("answer")
-        if (
-            isinstance(answer, Mapping)
-            and isinstance(answer.get("n_training"), int)
-            and isinstance(answer.get("n_held"), int)
-        ):
-            sizes[id_] = answer["n_training"] + answer["n_held"]
-    return sizes
+    for batch in batches(sorted(set(datasets.values()))):
+        fields = {"answer.n_training": 1, "answer.n_held": 1}
+        for entry in database.collection(RESULTS["dataset"]).find({"_id": {"$in": batch}}, fields):
+            answer = entry.get("answer", {})
+            if isinstance(answer.get("n_training"), int) and isinstance(answer.get("n_held"), int):
+                sizes[entry["_id"]] = answer["n_training"] + answer["n_held"]
+    return {id_: sizes[dataset] for id_, dataset in datasets.items() if dataset in sizes}

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import html
 import json
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from lipsdb.provenance.kinds import COLLECTIONS
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from lipsdb.provenance.lineage import Edge, Lineage, Node
+    from lipsdb.provenance.lineage_graph import Group, Lineage, Node
 
-_ALONE = 8  # so many labels of one document stand alone, more are counted by system
 _DAMAGED_SHOWN = 20
 _STATES = {
     "present": "",
@@ -22,41 +21,57 @@ _STATES = {
     "missing": "MISSING",
     "changed": "CHANGED since it was used",
 }
+_COUNTED = {"external": "not in this database"} | {
+    state: state for state in ("missing", "changed", "withdrawn", "tainted")
+}
 _COLOURS = {"present": "black", "external": "gray50", "missing": "red", "changed": "red"}
+_DAMAGED = frozenset({"missing", "changed"})
+_STANDING_COLOURS = {"withdrawn": "red", "tainted": "darkorange"}
 
 
 @dataclass
 class Branch:
-    """One line of a tree: a document, or many labels counted together."""
+    """One line of a tree: a document, or many counted together."""
 
     text: str
     id: str = ""
     role: str = ""
     state: str = "present"
+    standing: str = ""
     repeated: bool = False  # its own branches were shown before
     branches: list[Branch] = field(default_factory=list)
 
 
 def outline(lineage: Lineage) -> Branch:
     """Arrange a lineage as a tree from its root; what hangs on several branches is unfolded at the first."""
-    around: dict[str, list[tuple[str, str]]] = {}
+    around: dict[str, set[tuple[str, str]]] = {}
     for edge in lineage.edges:
         here, there = (edge.target, edge.source) if lineage.direction == "up" else (edge.source, edge.target)
-        around.setdefault(here, []).append((edge.role, there))
+        around.setdefault(here, set()).add((edge.role, there))
     return _branch(lineage, around, "", lineage.root, set())
 
 
-def _branch(lineage: Lineage, around: dict[str, list[tuple[str, str]]], role: str, id_: str, shown: set[str]) -> Branch:
-    node = lineage.nodes[id_]
-    branch = Branch(node.summary, id_, role, node.state)
-    next_ones = _next(lineage, around, [id_])
-    if id_ in shown:
-        branch.repeated = bool(next_ones)
+def _branch(lineage: Lineage, around: dict[str, set[tuple[str, str]]], role: str, name: str, shown: set[str]) -> Branch:
+    following = sorted(around.get(name, ()), key=lambda pair: (pair[0], text_of(lineage, pair[1]), pair[1]))
+    group, node = lineage.groups.get(name), lineage.nodes.get(name)
+    if node is not None:
+        branch = Branch(node.summary, name, role, node.state, node.standing)
+    else:
+        branch = Branch(text_of(lineage, name), role=role, state=_worst(group) if group is not None else "present")
+    if name in shown:
+        branch.repeated = bool(following)
         return branch
-    shown.add(id_)
-    # a label's own line names its level of theory; the level is unfolded at the first of them
-    level_shown = {there for _, there in next_ones if node.kind == "label" and there in shown and _is_level(there)}
-    _grow(branch, lineage, around, [(role, there) for role, there in next_ones if there not in level_shown], shown)
+    shown.add(name)
+    if group is not None:
+        damaged = sorted((id_, state) for id_, (_, state) in group.odd.items() if state in _DAMAGED)
+        branch.branches = [
+            Branch(f"{group.what}: missing" if state == "missing" else group.what, id_, role, state)
+            for id_, state in damaged[:_DAMAGED_SHOWN]
+        ]
+    for next_role, there in following:
+        # a label's own line names its level of theory; the level is unfolded at the first of them
+        if not (node is not None and node.kind == "label" and there in shown and _is_level(there)):
+            branch.branches.append(_branch(lineage, around, next_role, there, shown))
     return branch
 
 
@@ -64,55 +79,38 @@ def _is_level(id_: str) -> bool:
     return id_.startswith("level_of_theory-")
 
 
-def _grow(
-    branch: Branch,
-    lineage: Lineage,
-    around: dict[str, list[tuple[str, str]]],
-    next_ones: list[tuple[str, str]],
-    shown: set[str],
-) -> None:
-    """Add what comes next to a branch, many labels counted together."""
-    labels = {there for _, there in next_ones if lineage.nodes[there].kind == "label"}
-    together = labels if len(labels) > _ALONE else set()
-    if together:
-        branch.branches.append(_counted(lineage, around, sorted(together), shown))
-    for role, there in next_ones:
-        if there not in together:
-            branch.branches.append(_branch(lineage, around, role, there, shown))
+def _worst(group: Group) -> str:
+    return next((state for state in ("missing", "changed") if group.states.get(state)), "present")
 
 
-def _next(lineage: Lineage, around: dict[str, list[tuple[str, str]]], ids: list[str]) -> list[tuple[str, str]]:
-    following = {(role, there) for id_ in ids for role, there in around.get(id_, [])}
-    return sorted(following, key=lambda pair: (pair[0], lineage.nodes[pair[1]].summary, pair[1]))
+def text_of(lineage: Lineage, name: str) -> str:
+    """One line about a document, or about documents that are counted together.
 
-
-def _counted(lineage: Lineage, around: dict[str, list[tuple[str, str]]], labels: list[str], shown: set[str]) -> Branch:
-    nodes = [lineage.nodes[id_] for id_ in labels]
-    damaged = [node for node in nodes if node.state in {"missing", "changed"}]
-    branch = Branch(_count_text(nodes), state=damaged[0].state if damaged else "present")
-    branch.branches = [Branch(node.summary, node.id, "label", node.state) for node in damaged[:_DAMAGED_SHOWN]]
-    shown.update(labels)
-    _grow(branch, lineage, around, [pair for pair in _next(lineage, around, labels) if pair[1] not in shown], shown)
-    return branch
-
-
-def _count_text(nodes: list[Node]) -> str:
-    """As '6407 labels, level of theory disorder: 950 beta-Li3PS4, 700 gamma-Li3PS4, 3 missing'."""
-    levels = Counter(node.level_of_theory for node in nodes if node.level_of_theory)
+    For labels as '6407 labels, level of theory disorder: 950 beta-Li3PS4, 700 gamma-Li3PS4, 3 missing'.
+    """
+    if name in lineage.nodes:
+        return lineage.nodes[name].summary
+    group = lineage.groups[name]
+    levels = {level: n for level, n in group.levels_of_theory.items() if level}
     named = f", level of theory {min(levels)}" if len(levels) == 1 else ""
     if len(levels) > 1:
-        named = ", levels of theory " + " and ".join(f"{name} ({levels[name]})" for name in sorted(levels))
-    systems = Counter(node.group for node in nodes if node.group)
-    states: Counter[str] = Counter(node.state for node in nodes)
-    parts = [f"{number} {system}" for system, number in sorted(systems.items(), key=lambda item: (-item[1], item[0]))]
-    names = {"external": "not in this database", "missing": "missing", "changed": "changed"}
-    parts += [f"{states[state]} {text}" for state, text in names.items() if states[state]]
-    return f"{len(nodes)} labels{named}: " + ", ".join(parts)
+        named = ", levels of theory " + " and ".join(f"{level} ({levels[level]})" for level in sorted(levels))
+    systems = sorted(group.systems.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{n} {system}" for system, n in systems if system]
+    parts += [f"{group.states[state]} {text}" for state, text in _COUNTED.items() if group.states.get(state)]
+    parts += ["some tainted"] if group.tainted else []
+    what = COLLECTIONS.get(group.what, group.what) if group.n > 1 else group.what
+    return f"{group.n} {what}{named}{': ' if parts else ''}{', '.join(parts)}"
+
+
+def note_of(node: Node | Branch) -> str:
+    """What is to be known of a document's state, in brackets; empty if nothing is."""
+    notes = [note for note in (_STATES[node.state], node.standing) if note]
+    return f" ({', '.join(notes)})" if notes and node.id else ""
 
 
 def _line(branch: Branch) -> str:
-    state = f" ({_STATES[branch.state]})" if branch.id and _STATES[branch.state] else ""
-    return f"{branch.text}{state}{' (unfolded above)' if branch.repeated else ''}"
+    return f"{branch.text}{note_of(branch)}{' (unfolded above)' if branch.repeated else ''}"
 
 
 def as_tree(lineage: Lineage) -> Tree:
@@ -128,7 +126,8 @@ def as_tree(lineage: Lineage) -> Tree:
         return tree
 
     def line(branch: Branch) -> Text:
-        text = Text(_line(branch), style=styles[branch.state])
+        style = styles[branch.state] or {"withdrawn": "bold red", "tainted": "yellow"}.get(branch.standing, "")
+        text = Text(_line(branch), style=style)
         return text.append(f"  {branch.id}", style="dim") if branch.id else text
 
     root = outline(lineage)
@@ -136,69 +135,52 @@ def as_tree(lineage: Lineage) -> Tree:
 
 
 def as_json(lineage: Lineage) -> dict[str, Any]:
-    """A lineage with every node and edge, ready for `json.dumps`."""
+    """A lineage with every node, group and edge, ready for `json.dumps`; members of groups by id, content and state."""
+    groups = []
+    for name in sorted(lineage.groups):
+        group = lineage.groups[name]
+        counts = {"systems": group.systems, "levels_of_theory": group.levels_of_theory, "states": group.states}
+        odd = {id_: {"content": content, "state": state} for id_, (content, state) in group.odd.items()}
+        groups.append(
+            {"name": name, "what": group.what, "n": group.n, **counts, "members": dict(group.members), "odd": odd}
+        )
     return {
         "root": lineage.root,
         "direction": lineage.direction,
         "nodes": [asdict(lineage.nodes[id_]) for id_ in sorted(lineage.nodes)],
+        "groups": groups,
         "edges": [asdict(edge) for edge in lineage.edges],
     }
+
+
+def colour_of(lineage: Lineage, name: str) -> str:
+    """Colour of the frame around a document or a group."""
+    if name in lineage.groups:
+        group = lineage.groups[name]
+        if _worst(group) != "present" or group.states.get("withdrawn"):
+            return "red"
+        return _STANDING_COLOURS["tainted"] if group.states.get("tainted") or group.tainted else "black"
+    node = lineage.nodes[name]
+    return _STANDING_COLOURS.get(node.standing, _COLOURS[node.state])
 
 
 def as_dot(lineage: Lineage) -> str:
     """A lineage as Graphviz text, arrows from input to product; labels of a dataset are counted in one node."""
     lines = ["digraph lineage {", "  rankdir=LR;", "  node [shape=box, fontname=Helvetica];"]
-    together = _counted_in_dot(lineage)
-    counted = {id_ for ids in together.values() for id_ in ids}
-    for id_, node in sorted(lineage.nodes.items()):
-        if id_ not in counted:
-            note = f" ({_STATES[node.state]})" if _STATES[node.state] else ""
-            label = json.dumps(f"{node.summary}{note}\n{id_}", ensure_ascii=False)
-            lines.append(f'  "{_plain(id_)}" [label={label}, color={_COLOURS[node.state]}];')
-    for other, ids in together.items():
-        label = json.dumps(_count_text([lineage.nodes[id_] for id_ in ids]), ensure_ascii=False)
-        lines.append(f'  "labels of {_plain(other)}" [label={label}];')
-    lines += sorted({f"  {arrow};" for arrow in _arrows(lineage, together)})
+    for name in [*sorted(lineage.nodes), *sorted(lineage.groups)]:
+        node = lineage.nodes.get(name)
+        text = text_of(lineage, name) + ("" if node is None else f"{note_of(node)}\n{name}")
+        label = json.dumps(text, ensure_ascii=False)
+        lines.append(f'  "{_plain(name)}" [label={label}, color={colour_of(lineage, name)}];')
+    arrows = {(edge.source, edge.target, edge.role) for edge in lineage.edges}
+    for source, target, role in sorted(arrows):
+        label = f" [label={json.dumps(role, ensure_ascii=False)}]" if role else ""
+        lines.append(f'  "{_plain(source)}" -> "{_plain(target)}"{label};')
     return "\n".join([*lines, "}"]) + "\n"
 
 
 def _plain(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _counted_in_dot(lineage: Lineage) -> dict[str, list[str]]:
-    """For each document made from many labels, or of which many labels were made: those labels."""
-    used: dict[str, list[str]] = {}
-    for edge in lineage.edges:
-        if lineage.nodes[edge.source].kind == "label" and edge.source != lineage.root:
-            used.setdefault(edge.target, []).append(edge.source)
-    together = {target: sorted(ids) for target, ids in used.items() if len(ids) > _ALONE}
-    counted = {lineage.root, *(id_ for ids in together.values() for id_ in ids)}
-    made: dict[str, list[str]] = {}
-    for edge in lineage.edges:
-        if lineage.nodes[edge.target].kind == "label" and edge.target not in counted:
-            made.setdefault(edge.source, []).append(edge.target)
-    many = {source: sorted(ids) for source, ids in made.items() if len(ids) > _ALONE}
-    return many | together
-
-
-def _arrows(lineage: Lineage, together: dict[str, list[str]]) -> Iterator[str]:
-    members: dict[str, list[str]] = {}
-    for target, ids in together.items():
-        for id_ in ids:
-            members.setdefault(id_, []).append(target)
-    for edge in lineage.edges:
-        yield from _arrows_of(edge, members)
-
-
-def _arrows_of(edge: Edge, members: dict[str, list[str]]) -> Iterator[str]:
-    role = json.dumps(edge.role, ensure_ascii=False)
-    if edge.target in members.get(edge.source, []):
-        yield f'"labels of {_plain(edge.target)}" -> "{_plain(edge.target)}" [label={role}]'
-        return
-    for target in [f"labels of {other}" for other in members.get(edge.target, [])] or [edge.target]:
-        for source in [f"labels of {other}" for other in members.get(edge.source, [])] or [edge.source]:
-            yield f'"{_plain(source)}" -> "{_plain(target)}" [label={role}]'
 
 
 def as_html(lineage: Lineage) -> str:

@@ -27,16 +27,17 @@ from lipsdb.settings import Settings
 from lipsdb.store.database import Database, connect
 
 CAMPAIGN = "small"
+# a program of its own (`test_mutations.py` runs it): its files import each other by name
+collect_ignore = ["mutation.py", "mutations.py", "document_mutations.py", "launch_mutations.py"]
 
 
 def made(activity: str, files: list[dict[str, Any]] | None = None, **launch: Any) -> MadeBy:
     times = {"started_at": now(), "finished_at": now(), "core_seconds": 1.5}
-    versions = {"lipsdb": "0.1.0", "numpy": np.__version__}
+    programs = {"LAMMPS": "22 Jul 2025 - Update 2", "deepmd-kit": "3.2.0", "kinisi": "2.1.0"}
+    versions = {"lipsdb": "0.1.0", "numpy": np.__version__, **programs}
     references = [ArtifactReference(**file) for file in files or []]
-    return MadeBy(
-        activity=activity, versions=versions, commit=None, executable="python", host="here", files=references,
-        **times, **launch,
-    )  # fmt: skip
+    known = {"host": "here", **times, **launch}
+    return MadeBy(activity=activity, versions=versions, commit=None, executable="python", files=references, **known)
 
 
 def link(role: str, document: Document) -> Input:
@@ -123,7 +124,7 @@ def make_run(database: Database, structure: Structure, potential: Potential, see
         return ArtifactReference(**database.artifacts.put(f"{name} {seed} ".encode() * 300, name))
 
     settings = {"ensemble": "nvt", "temperature_K": 600.0, "pressure_bar": None, "seed": seed, "n_steps": 100}
-    means = {"mean_temperature_K": 601.0, "mean_pressure_bar": 10.0, "mean_volume_A3": 216.0, "mean_density_g_cm3": 1.4}
+    means = {"mean_temperature_K": 601.0, "mean_pressure_bar": 0.0, "mean_volume_A3": 216.0, "mean_density_g_cm3": 1.4}
     answer = RunAnswer(
         n_atoms=8, n_frames=11, frame_interval_ps=0.1, trajectory=artifact("trajectory.nc"),
         topology=artifact("topology.xyz"), restart=artifact("final.restart"),
@@ -156,28 +157,70 @@ def make_campaign(database: Database) -> Campaign:
     )
 
 
-def launched(database: Database, ids: list[str], folder: Path) -> dict[str, dict[str, Any]]:
-    """Check out and complete one real Firework for each document, and tell its fw_id and launch_id."""
-    from fireworks import Firework, FWAction, FWorker, Workflow
-    from jobflow import Job
-    from jobflow.managers.fireworks import JobFiretask
+@dataclass
+class Launcher:
+    """FireWorks, as a worker uses it: real Fireworks and launches of `answer`, and jobflow's outputs."""
 
-    from lipsdb.workflows.launchpad import initialise, launchpad
+    database: Database
+    folder: Path
 
-    pad = launchpad(database)
-    initialise(pad, database)
-    fireworks = [
-        Firework(JobFiretask(job=Job(len, ([],)), store=None), spec={"document": id_}, name=id_[:12]) for id_ in ids
-    ]
-    pad.add_wf(Workflow(fireworks, metadata={"campaign": CAMPAIGN}))
-    for _ in ids:
-        _, launch_id = pad.checkout_fw(FWorker(), str(folder))
-        pad.complete_launch(launch_id, FWAction())
-    found = {}
-    for firework in database.collection("fireworks").find({}):
-        place = {"fw_id": firework["fw_id"], "launch_id": firework["launches"][0], "launchpad": database.identifier}
-        found[firework["spec"]["document"]] = place
-    return found
+    def __post_init__(self) -> None:
+        from lipsdb.workflows.launchpad import initialise, launchpad
+
+        self.pad = launchpad(self.database)
+        initialise(self.pad, self.database)
+
+    def submit(self, questions: dict[str, tuple[str, dict[str, Any]]], campaign: str | None = CAMPAIGN) -> list[int]:
+        """Submit one workflow for documents: what is asked (kind and parameters) by id."""
+        from fireworks import Workflow
+        from jobflow.managers.fireworks import job_to_firework
+
+        from lipsdb.workflows.answering import answer
+        from lipsdb.workflows.jobstore import job_store
+
+        fireworks = []
+        for id_, (kind, asked) in questions.items():
+            job = answer(kind, asked, [], "lipsdb.workflows.runs:work", {}, [campaign] if campaign else [])
+            job.name = f"{kind} hot 600 K"
+            job.metadata.update({"document": id_, "campaigns": [campaign] if campaign else [], "size": 1.0})
+            fireworks.append(job_to_firework(job, store=job_store()))
+        metadata: dict[str, Any] = {}
+        if campaign is not None:
+            known = self.database.collection("campaigns").find_one({"asked.name": campaign})
+            metadata = {"campaign": campaign, "campaign_id": (known or {})["_id"]}
+        return sorted(self.pad.add_wf(Workflow(fireworks, metadata=metadata)).values())
+
+    def start(self, fw_id: int) -> dict[str, Any]:
+        """Check a Firework out; what documents made in this launch say of it."""
+        from fireworks import FWorker
+
+        firework, launch_id = self.pad.checkout_fw(FWorker(), str(self.folder), fw_id=fw_id)
+        launch = self.database.collection("launches").find_one({"launch_id": launch_id}) or {}
+        return {
+            "fw_id": fw_id, "launch_id": launch_id, "launchpad": self.database.identifier, "host": launch["host"],
+            "job_uuid": firework.tasks[0]["job"].uuid, "started_at": now(), "finished_at": now(),
+        }  # fmt: skip
+
+    def end(self, place: dict[str, Any], output: dict[str, str] | None, state: str = "COMPLETED") -> None:
+        """Complete the launch, after the job's output was stored."""
+        from fireworks import FWAction
+
+        if output is not None:
+            entry = {"uuid": place["job_uuid"], "index": 1, "output": output, "metadata": {"fw_id": place["fw_id"]}}
+            self.database.collection("job_outputs").insert_one(entry)
+        self.pad.complete_launch(place["launch_id"], FWAction(), state=state)
+
+    def make(self, documents: list[Document], files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Answer questions, each by the launch of a Firework; the sealed documents, not stored."""
+        by_id = {one.sealed(made("none"))["_id"]: one for one in documents}
+        numbers = self.submit({id_: (one.kind, one.asked.model_dump()) for id_, one in by_id.items()})
+        entries = self.database.collection("fireworks").find({"fw_id": {"$in": numbers}})
+        places = {entry["spec"]["document"]: self.start(entry["fw_id"]) for entry in entries}
+        sealed = []
+        for id_, one in by_id.items():
+            sealed.append(one.sealed(made("work", files if one.kind == "run" else [], **places[id_]), [CAMPAIGN]))
+            self.end(places[id_], reference(sealed[-1]))
+        return sealed
 
 
 @dataclass
@@ -227,18 +270,15 @@ def build(database: Database, folder: Path) -> Graph:
     runs = [make_run(database, structure, potential, seed) for seed in (1, 2)]
     diffusion = [make_diffusion(run) for run in runs]
     computed = [dataset, potential, structure, *runs, *diffusion, make_arrhenius(diffusion)]
-    ids = [one.sealed(made("none"))["_id"] for one in computed]
-    launches = launched(database, ids, folder)
+    campaign = make_campaign(database).sealed(made("submit"), [CAMPAIGN])
+    database.insert(campaign)
     log = database.artifacts.put(b"LAMMPS log\n" * 50, "log.lammps")
     graph = Graph(database)
     sealed = [one.sealed(made("ingest"), []) for one in (make_level(), *labels)]
-    sealed += [
-        one.sealed(made("work", [log] if one.kind == "run" else [], **launches[id_]), [CAMPAIGN])
-        for one, id_ in zip(computed, ids, strict=True)
-    ]
-    sealed.append(make_campaign(database).sealed(made("submit"), [CAMPAIGN]))
+    sealed += Launcher(database, folder).make(computed, [log])
     for document in sealed:
         database.insert(document)
+    sealed.append(campaign)
     graph.documents = {document["_id"]: document for document in sealed}
     graph.remember()
     return graph
@@ -259,6 +299,12 @@ def graph(whole_graph: Graph) -> Iterator[Graph]:
     """The graph, undamaged; whatever a test does to it is undone."""
     yield whole_graph
     whole_graph.restore()
+
+
+@pytest.fixture
+def launcher(graph: Graph, tmp_path: Path) -> Launcher:
+    """FireWorks on the graph's database."""
+    return Launcher(graph.database, tmp_path)
 
 
 @pytest.fixture

@@ -174,19 +174,20 @@ def in_another_collection(graph: Any, chance: random.Random) -> Damage:
     return stored["_id"], graph.downstream(stored["_id"])
 
 
+# `tests/provenance/mutations.py` has all kinds of damage; here it matters what is said to be downstream
 DAMAGES = [
-    *[(any_field, seed) for seed in range(30)],
-    *[(any_array_byte, seed) for seed in range(10)],
+    *[(any_field, seed) for seed in range(4)],
+    *[(any_array_byte, seed) for seed in range(2)],
     *[(any_answer_sealed_again, seed) for seed in range(5)],
-    *[(any_artifact_byte, seed) for seed in range(6)],
-    *[(any_link("id"), seed) for seed in range(3)],
-    *[(any_link("content"), seed) for seed in range(3)],
-    *[(deleted_document, seed) for seed in range(8)],
-    *[(deleted_field, seed) for seed in range(4)],
-    *[(deleted_artifact, seed) for seed in range(3)],
-    *[(deleted_blob, seed) for seed in range(3)],
-    *[(duplicate, seed) for seed in range(3)],
-    *[(in_another_collection, seed) for seed in range(1)],
+    *[(any_artifact_byte, seed) for seed in range(2)],
+    (any_link("id"), 0),
+    (any_link("content"), 0),
+    *[(deleted_document, seed) for seed in range(4)],
+    (deleted_field, 0),
+    (deleted_artifact, 0),
+    (deleted_blob, 0),
+    (duplicate, 0),
+    (in_another_collection, 0),
 ]
 
 
@@ -243,7 +244,7 @@ def test_table_shows_the_damaged_label_and_the_names_of_what_was_made_from_it(gr
     assert f"{id_}\n  content: the answer is not the one that was stored" in text
     assert "downstream of it: 7 documents" in text
     assert "potential: deepmd, F MAE 150 meV/Å" in text
-    assert "Audit failed: 1 thing is not as recorded, 7 documents are downstream" in text
+    assert "Audit failed: 1 thing is not as it should be, 7 documents are downstream" in text
 
 
 def test_impossible_date_is_a_finding_and_not_a_crash(graph: Any) -> None:
@@ -316,5 +317,5 @@ def test_progress_is_told_by_stage(graph: Any) -> None:
     told: list[tuple[str, int, int]] = []
     audit(graph.database, progress=lambda stage, done, total: told.append((stage, done, total)))
     assert ("labels", 12, 12) in told
-    assert {"artifacts", "launches", "fireworks"} <= {stage for stage, _, _ in told}
+    assert {"artifact bytes", "launches", "fireworks"} <= {stage for stage, _, _ in told}
     assert all(done <= total for _, done, total in told)

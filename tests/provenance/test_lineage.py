@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import html.parser
 import io
+import itertools
 import json
 from typing import Any
 
@@ -10,7 +11,11 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from lipsdb.documents.base import Input
+from lipsdb.provenance import lineage as lineages
 from lipsdb.provenance.lineage import as_dot, as_html, as_json, as_tree, lineage
+from lipsdb.provenance.lineage_svg import as_svg
+from lipsdb.provenance.prov_json import prov_document, prov_of_lineage
+from lipsdb.provenance.withdrawal import withdraw
 from lipsdb.store.database import Database
 
 
@@ -28,10 +33,15 @@ def arrhenius(graph: Any) -> str:
 
 def test_upstream_of_the_arrhenius_property_is_everything_but_the_campaign(graph: Any) -> None:
     found = lineage(graph.database, arrhenius(graph))
-    assert set(found.nodes) == {id_ for id_ in graph.documents if not id_.startswith("campaign-")}
-    assert {node.state for node in found.nodes.values()} == {"present"}
-    recorded = {(link["id"], id_) for id_, stored in graph.documents.items() for link in stored["inputs"]}
-    assert {(edge.source, edge.target) for edge in found.edges} == recorded
+    assert found.states == {id_: "present" for id_ in graph.documents if not id_.startswith("campaign-")}
+    (group,) = found.groups.values()
+    assert set(group.members) == set(graph.of_kind("label"))
+    recorded = {
+        (*(group.name if one in group.members else one for one in (link["id"], id_)), link["role"])
+        for id_, stored in graph.documents.items()
+        for link in stored["inputs"]
+    }
+    assert {(edge.source, edge.target, edge.role) for edge in found.edges} == recorded
     assert len(found.edges) == len(recorded)
 
 
@@ -39,7 +49,7 @@ def test_upstream_of_the_arrhenius_property_is_everything_but_the_campaign(graph
 def test_downstream_agrees_with_plain_recursion(graph: Any, kind: str) -> None:
     id_ = graph.of_kind(kind)[0]
     found = lineage(graph.database, id_, "down")
-    assert set(found.nodes) == {id_} | graph.downstream(id_)
+    assert set(found.states) == {id_} | graph.downstream(id_)
 
 
 def test_depth_one_stops_at_the_inputs(graph: Any) -> None:
@@ -68,7 +78,7 @@ def test_missing_and_changed_labels_are_marked(graph: Any) -> None:
     graph.database.collection("labels").delete_one({"_id": gone})
     graph.database.collection("labels").update_one({"_id": altered}, {"$set": {"content": "0" * 64}})
     found = lineage(graph.database, graph.of_kind("dataset")[0])
-    assert (found.nodes[gone].state, found.nodes[altered].state) == ("missing", "changed")
+    assert (found.states[gone], found.states[altered]) == ("missing", "changed")
     text = written(found)
     assert "1 missing, 1 changed" in text
     assert f"label: missing (MISSING)  {gone}" in text
@@ -88,14 +98,16 @@ def test_labels_of_an_adopted_dataset_are_external(database: Any, labels: Any, d
     database.note_external(dataset["inputs"])
     database.insert(dataset)
     found = lineage(database, dataset["_id"])
-    assert [node.state for node in found.nodes.values()].count("external") == 12
+    assert list(found.states.values()).count("external") == 12
     assert "12 labels: 12 not in this database" in written(found)
 
 
 def test_json_is_complete_and_dot_counts_labels(graph: Any) -> None:
     found = lineage(graph.database, arrhenius(graph))
     plain = json.loads(json.dumps(as_json(found)))
-    assert {node["id"] for node in plain["nodes"]} == set(found.nodes)
+    (group,) = plain["groups"]
+    assert {*(one["id"] for one in plain["nodes"]), *group["members"]} == set(found.states)
+    assert group["systems"] == {"beta-Li3PS4": 6, "gamma-Li3PS4": 6}
     assert len(plain["edges"]) == len(found.edges)
     text, dataset = as_dot(found), graph.of_kind("dataset")[0]
     assert text.startswith("digraph lineage {")
@@ -156,13 +168,16 @@ def test_lineage_of_3000_labels_takes_one_round_trip_a_level_and_collection(
     client: Any = MongoClient(database.uri, tz_aware=True, event_listeners=[listener])
     with client:
         counted = Database(client, database.uri, database.settings)
-        assert len(lineage(counted, dataset["_id"]).nodes) == 3002
+        assert len(lineage(counted, dataset["_id"]).states) == 3002
         trips = [name for name in listener.commands if name in {"find", "getMore", "aggregate"}]
-        assert len(trips) <= 6  # dataset, labels in two answers of the cursor, their level of theory, externals
+        assert len(trips) <= 12  # what the labels were made from is gathered now, once
+        listener.commands.clear()
+        lineage(counted, dataset["_id"])
+        assert len([name for name in listener.commands if name in {"find", "getMore", "aggregate"}]) <= 8
         listener.commands.clear()
         assert len(lineage(counted, stored[0]["_id"], "down").nodes) == 2
         trips = [name for name in listener.commands if name in {"find", "getMore", "aggregate"}]
-        assert len(trips) <= 2 * 9 + 2  # two levels, nine collections
+        assert len(trips) <= 40  # two levels, nine collections, each asked first whether there is anything
 
 
 def test_labels_of_two_levels_are_counted_by_level_and_each_level_stands_once(
@@ -213,3 +228,101 @@ def test_downstream_of_a_level_counts_its_labels_whether_used_or_not(
     text = as_dot(found)
     assert text.count(" -> ") == 1
     assert f'"{id_}" -> "labels of {id_}" [label="level_of_theory"];' in text
+
+
+def test_what_stands_on_a_withdrawn_label_says_so_and_no_longer_when_that_is_undone(graph: Any) -> None:
+    label, other = graph.of_kind("label")[:2]
+    withdraw(graph.database, [label], "wrong spin", "Ann")
+    found = lineage(graph.database, arrhenius(graph))
+    assert found.nodes[found.root].standing == "tainted"
+    assert "12 labels, level of theory disorder: 6 beta-Li3PS4, 6 gamma-Li3PS4, 1 withdrawn" in written(found)
+    assert lineage(graph.database, label, "down").nodes[label].standing == "withdrawn"
+    down = lineage(graph.database, label, "down")
+    assert {node.standing for node in down.nodes.values()} == {"withdrawn", "tainted"}
+    (level,) = graph.of_kind("level_of_theory")
+    withdraw(graph.database, [level], "wrong functional", "Ann")
+    assert "1 withdrawn, some tainted" in written(lineage(graph.database, arrhenius(graph)))
+    assert "1 withdrawn, 11 tainted" in written(lineage(graph.database, level, "down"))
+    withdraw(graph.database, [level], "it was right", "Ann", undo=True)
+    assert lineage(graph.database, other).nodes[other].standing == ""
+    withdraw(graph.database, [label], "it was right", "Ann", undo=True)
+    assert "withdrawn" not in written(lineage(graph.database, arrhenius(graph)))
+
+
+def test_too_much_downstream_to_be_drawn_is_counted_by_what_it_is(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineages, "_DRAWN", 5)
+    level = graph.of_kind("level_of_theory")[0]
+    found = lineage(graph.database, level, "down")
+    counts = {name: group.n for name, group in found.groups.items()}
+    assert counts == {"label": 12, "dataset": 1, "potential": 1, "run": 2, "diffusion": 2, "arrhenius": 1}
+    chain = [level, "label", "dataset", "potential", "run", "diffusion", "arrhenius"]
+    assert [(edge.source, edge.target) for edge in found.edges] == sorted(itertools.pairwise(chain))
+    assert "12 labels: 6 beta-Li3PS4, 6 gamma-Li3PS4" in written(found)
+    short = lineage(graph.database, level, "down", depth=2)
+    assert {name: group.n for name, group in short.groups.items()} == {"label": 12, "dataset": 1}
+
+
+def test_labels_from_many_runs_show_these_as_one_line(
+    database: Any, labels: Any, level: Any, dataset_of: Any, record: Any
+) -> None:
+    made, link = record("work"), Input.of("level_of_theory", database.insert(level.sealed(record("ingest"))))
+    runs = [{"collection": "runs", "id": f"run-{index:024x}", "content": "0" * 64} for index in range(12)]
+    some = [
+        label.model_copy(update={"inputs": [link, Input.of("run", run)]})
+        for label, run in zip(labels(12), runs, strict=True)
+    ]
+    for label in some:
+        database.insert(label.sealed(made))
+    database.note_external([{"role": "run", **run} for run in runs[:11]])
+    dataset = database.insert(dataset_of(some).sealed(made))["id"]
+    found = lineage(database, dataset)
+    assert "12 runs: 11 not in this database, 1 missing" in written(found)
+    assert f"run: missing (MISSING)  {runs[11]['id']}" in written(found)
+    assert len(lineage(database, dataset, depth=1).groups) == 1
+
+
+def test_svg_has_each_document_once_and_an_arrow_for_each_link(graph: Any) -> None:
+    from xml.etree import ElementTree
+
+    found = lineage(graph.database, arrhenius(graph))
+    root = ElementTree.fromstring(as_svg(found))
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert all(texts.count(id_) == 1 for id_ in found.nodes)
+    assert {"potential", "structure", "diffusion"} <= set(texts)
+    assert "12 labels, level of theory disorder: 6" in texts
+    marked = [element for element in root.iter("{http://www.w3.org/2000/svg}path") if "marker-end" in element.attrib]
+    assert len(marked) == len(found.edges)
+
+
+def test_svg_draws_cycles_of_kinds(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineages, "_DRAWN", 5)
+    found = lineage(graph.database, graph.of_kind("dataset")[0], "down")
+    cycle = lineages.Lineage(
+        found.root, "down", found.nodes, [*found.edges, lineages.Edge("arrhenius", "run", "", "")], found.groups
+    )
+    assert as_svg(cycle).count("marker-end") == len(cycle.edges)
+
+
+def test_prov_of_a_lineage_reads_back_equal_and_names_no_host(graph: Any) -> None:
+    from prov.model import ProvDocument
+
+    found = lineage(graph.database, arrhenius(graph))
+    text = prov_of_lineage(graph.database, found).serialize()
+    read = ProvDocument.deserialize(content=text)
+    assert read == prov_of_lineage(graph.database, found)
+    assert len(json.loads(text)["wasGeneratedBy"]) == len(found.nodes)
+    assert len(json.loads(text)["wasDerivedFrom"]) == len(found.edges)
+    assert '"here"' not in text
+    assert '"here"' in prov_of_lineage(graph.database, found, hosts=True).serialize()
+
+
+def test_prov_of_documents_has_an_activity_for_each_and_every_input_with_its_role(graph: Any) -> None:
+    documents = list(graph.documents.values())
+    text = json.loads(prov_document(documents).serialize())
+    assert len(text["entity"]) == len(text["activity"]) == len(documents)
+    assert len(text["used"]) == sum(len(document["inputs"]) for document in documents)
+    run = graph.of_kind("run")[0]
+    roles = {used["prov:role"] for used in text["used"].values() if used["prov:activity"] == f"lipsdb:making-{run}"}
+    assert roles == {"structure", "potential"}
+    agents = {agent["prov:label"] for agent in text["agent"].values()}
+    assert {"lipsdb", "numpy"} <= agents

@@ -1,0 +1,284 @@
+"""Which documents stand on which others: ids only, answered by indexes, never by reading documents.
+
+Labels are passed over in bulk: what was made from the labels of a level of theory, a run or a structure is known from
+`lipsdb.provenance.label_origins`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lipsdb.provenance.kinds import COLLECTIONS, RESULTS
+from lipsdb.provenance.label_origins import LABEL_ORIGINS, LabelOrigins, kinds_named
+
+if TYPE_CHECKING:
+    from lipsdb.store.database import Database
+
+_AT_ONCE = 10_000
+_ANSWER = 100_000  # ids in one message of the server
+_SETS_APART = 8  # with more sets of roots than this, one query finds the consumers of them all
+
+Groups = dict[str, set[str]]  # ids by what they are: a kind, or the name of a property
+
+
+def kind_of(what: str) -> str:
+    """The kind of document of 'run', 'diffusion' …
+
+    Examples
+    --------
+    >>> kind_of("run"), kind_of("diffusion")
+    ('run', 'property')
+    """
+    return what if what in COLLECTIONS else "property"
+
+
+def by_kind(ids: Iterable[str]) -> Groups:
+    """Ids by kind, those of no kind of result left out."""
+    groups: Groups = {}
+    for id_ in ids:
+        kind = id_.partition("-")[0]
+        if kind in RESULTS:
+            groups.setdefault(kind, set()).add(id_)
+    return groups
+
+
+def _add(groups: Groups, others: Mapping[str, Iterable[str]]) -> None:
+    for what, ids in others.items():
+        groups.setdefault(what, set()).update(ids)
+
+
+def _batches(ids: Collection[str]) -> Iterator[list[str]]:
+    listed = list(ids)
+    for start in range(0, len(listed), _AT_ONCE):
+        yield listed[start : start + _AT_ONCE]
+
+
+@dataclass
+class Reach:
+    """What lies downstream of some documents, in bulk.
+
+    Attributes
+    ----------
+    ids : dict
+        Ids by what they are: the kind, or the name of the property ('run', 'diffusion' …). Labels are there only if
+        they recompute one that is a root.
+    n_labels : int
+        How many labels were made directly from any of these documents.
+    direct, steps : set of pairs
+        What was made from what: from the documents themselves, and further on.
+    """
+
+    ids: Groups = field(default_factory=dict)
+    n_labels: int = 0
+    direct: set[tuple[str, str]] = field(default_factory=set)
+    steps: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def n_documents(self) -> int:
+        """Labels and all others."""
+        return self.n_labels + sum(len(ids) for what, ids in self.ids.items() if what != "label")
+
+
+class Downstream:
+    """Steps downstream in one database; what it learns of the database is kept for the next step."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._naming: dict[str, set[str]] = {}
+
+    @cached_property
+    def origins(self) -> LabelOrigins:
+        """What labels were made from."""
+        return LabelOrigins(self.database)
+
+    def naming(self, kind: str) -> set[str]:
+        """Collections with documents that are made from this kind."""
+        if kind not in self._naming:
+            found = {name for name in RESULTS.values() if kinds_named(self.database, name, [kind])}
+            self._naming[kind] = found
+        return self._naming[kind]
+
+    def gives_labels(self, kind: str) -> bool:
+        """Whether labels are made from this kind."""
+        return RESULTS["label"] in self.naming(kind)
+
+    def consumers(self, kind: str, ids: Collection[str]) -> Groups:
+        """What was made directly from any of these documents of one kind, labels left out."""
+        found: Groups = {}
+        for name in self.naming(kind) - {RESULTS["label"], RESULTS["property"]}:
+            consumer = next(one for one, collection in RESULTS.items() if collection == name)
+            found[consumer] = {str(entry["_id"]) for entry in self._naming_any(name, ids, {"_id": 1})}
+        if RESULTS["property"] in self.naming(kind):
+            for entry in self._naming_any(RESULTS["property"], ids, {"_id": 1, "asked.property": 1}):
+                found.setdefault(str(entry["asked"]["property"]), set()).add(str(entry["_id"]))
+        return {what: some for what, some in found.items() if some}
+
+    def labels(self, kind: str, ids: Collection[str]) -> set[str]:
+        """Ids of the labels that were made directly from any of these."""
+        if not self.gives_labels(kind):
+            return set()
+        return {str(entry["_id"]) for entry in self._naming_any(RESULTS["label"], ids, {"_id": 1})}
+
+    def _naming_any(self, name: str, ids: Collection[str], fields: Mapping[str, int]) -> list[dict[str, Any]]:
+        collection, found = self.database.collection(name), []
+        for batch in _batches(ids):
+            found += collection.find({"inputs.id": {"$in": batch}}, fields, batch_size=_ANSWER).to_list()
+        return found
+
+    def n_labels(self, groups: Mapping[str, Collection[str]]) -> int:
+        """How many labels were made directly from any of these; one that was made from several counts once."""
+        wanted = [id_ for what, ids in groups.items() if self.gives_labels(kind_of(what)) for id_ in ids]
+        if not wanted:
+            return 0
+        # pymongo's count_documents groups; the plain command only counts, in half the time
+        query = {"inputs.id": {"$in": wanted}} if len(wanted) > 1 else {"inputs.id": wanted[0]}
+        return int(self.database.mongo.command("count", RESULTS["label"], query=query)["n"])
+
+    def has_labels(self, kind: str, ids: Collection[str]) -> bool:
+        """Whether any label was made directly from any of these."""
+        collection = self.database.collection(RESULTS["label"])
+        return self.gives_labels(kind) and any(
+            collection.find_one({"inputs.id": {"$in": batch}}, {"_id": 1}) is not None for batch in _batches(ids)
+        )
+
+    def through_labels(self, kind: str, ids: Collection[str]) -> set[str]:
+        """What was made from labels that were made from any of these, but for other labels."""
+        return self.origins.made_from(ids) if kind != "label" and self.gives_labels(kind) else set()
+
+    def pairs(self, kind: str, ids: Collection[str], labels: bool) -> Iterator[tuple[str, str]]:
+        """Each of these with what was made directly from it; labels only from other labels, unless all are wanted."""
+        fields = [(name, "inputs.id") for name in self.naming(kind)]
+        if kind != "label" and self.gives_labels(kind):
+            self.origins  # noqa: B018 (makes the entries that are missing)
+            fields = fields if labels else [pair for pair in fields if pair[0] != RESULTS["label"]]
+            fields += [(LABEL_ORIGINS, "links.id"), (LABEL_ORIGINS, "beyond")]
+        for batch in _batches(ids):
+            for name, field_ in fields:
+                for entry in self.database.mongo.aggregate(_consumers_of_each(batch, name, field_)):
+                    yield from ((str(entry["_id"]), str(one["_id"])) for one in entry["consumers"])
+
+    def what(self, ids: Iterable[str]) -> Groups:
+        """Documents by what they are: their kinds, or the names of the properties (where they are stored)."""
+        groups = by_kind(ids)
+        for batch in _batches(groups.pop("property", set())):
+            named = dict.fromkeys(batch, "property")
+            stored = self.database.collection(RESULTS["property"]).find({"_id": {"$in": batch}}, {"asked.property": 1})
+            for id_, name in (named | {entry["_id"]: entry["asked"]["property"] for entry in stored}).items():
+                groups.setdefault(name, set()).add(id_)
+        return groups
+
+
+def _consumers_of_each(ids: list[str], collection: str, field_: str) -> list[dict[str, Any]]:
+    lookup = {"from": collection, "localField": "_id", "foreignField": field_, "as": "consumers"}
+    return [
+        {"$documents": [{"_id": id_} for id_ in ids]},
+        {"$lookup": {**lookup, "pipeline": [{"$project": {"_id": 1}}]}},
+        {"$match": {"consumers": {"$ne": []}}},
+    ]
+
+
+def reach(database: Database, roots: Iterable[str], depth: int | None = None, *, labelled: Iterable[str] = ()) -> Reach:
+    """Everything downstream of some documents.
+
+    Parameters
+    ----------
+    database : Database
+    roots : iterable of str
+        Ids, of documents that need not be stored.
+    depth : int, optional
+        At most so many steps; all by default.
+    labelled : iterable of str
+        Documents that were made from labels which are roots, too, but too many to be named.
+
+    Returns
+    -------
+    Reach
+        The roots are not among its ids.
+    """
+    walk, found = Downstream(database), Reach()
+    frontier, through = walk.what(roots), walk.what(labelled)
+    seen = {what: set(ids) for what, ids in frontier.items()}
+    level = 0
+    while (frontier or through) and (depth is None or level < depth):
+        steps = found.steps if level else found.direct
+        following = _step(walk, frontier, steps)
+        steps |= {("label", what) for what in through}
+        _add(following, through)
+        waiting = [walk.through_labels(kind_of(what), ids) for what, ids in frontier.items()]
+        through = walk.what(set().union(*waiting))
+        fresh = {what: ids - seen.get(what, set()) for what, ids in following.items()}
+        frontier = {what: ids for what, ids in fresh.items() if ids}
+        _add(seen, frontier)
+        _add(found.ids, frontier)
+        level += 1
+    stepped = {what: ids - frontier.get(what, set()) for what, ids in seen.items()}
+    found.n_labels = walk.n_labels(stepped)
+    return found
+
+
+def _step(walk: Downstream, frontier: Groups, steps: set[tuple[str, str]]) -> Groups:
+    """What was made directly from documents, labels only from other labels; notes the steps."""
+    following: Groups = {}
+    for what, ids in frontier.items():
+        consumers = walk.consumers(kind_of(what), ids)
+        if what == "label":
+            consumers |= {"label": labels} if (labels := walk.labels(what, ids)) else {}
+        elif walk.has_labels(kind_of(what), ids):
+            steps.add((what, "label"))
+        steps |= {(what, other) for other in consumers}
+        _add(following, consumers)
+    return following
+
+
+def origins_downstream(database: Database, roots: Iterable[str], *, labels: bool = True) -> dict[str, frozenset[str]]:
+    """Say of each document downstream of some others on which of them it stands.
+
+    Parameters
+    ----------
+    database : Database
+    roots : iterable of str
+        Ids of documents, which may be external or missing.
+    labels : bool
+        Whether the labels that were made from a root are listed, too. Hundreds of thousands may hang on a level of
+        theory; leave them out where only what was made from them counts.
+
+    Returns
+    -------
+    dict
+        Id of each document downstream (withdrawals and audits left out) to the roots that it stands on; the roots
+        themselves are there, each mapped to at least itself.
+    """
+    walk = Downstream(database)
+    found: dict[str, frozenset[str]] = {root: frozenset([root]) for root in roots}
+    frontier = set(found)
+    while frontier:
+        alike: dict[frozenset[str], list[str]] = {}
+        for id_ in frontier:
+            alike.setdefault(found[id_], []).append(id_)
+        frontier = set()
+        for origins, consumer in _apart(walk, alike, labels):
+            known = found.get(consumer, frozenset())
+            if not origins <= known:
+                found[consumer] = known | origins
+                frontier.add(consumer)
+    return found
+
+
+def _apart(
+    walk: Downstream, alike: Mapping[frozenset[str], list[str]], labels: bool
+) -> Iterator[tuple[frozenset[str], str]]:
+    """Direct consumers of documents that stand on the same roots, with these roots."""
+    if len(alike) > _SETS_APART:
+        origins = {id_: roots for roots, ids in alike.items() for id_ in ids}
+        for kind, ids in by_kind(origins).items():
+            yield from ((origins[source], consumer) for source, consumer in walk.pairs(kind, ids, labels))
+        return
+    for roots, several in alike.items():
+        for kind, ids in by_kind(several).items():
+            direct = walk.through_labels(kind, ids).union(*walk.consumers(kind, ids).values())
+            if labels or kind == "label":
+                direct |= walk.labels(kind, ids)
+            yield from ((roots, id_) for id_ in direct)
