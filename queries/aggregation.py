@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.errors import NotFoundError
+from lipsdb.store.joins import of_campaign, with_joined
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -55,23 +56,32 @@ def pipeline_text(collection: str, pipeline: list[Stage]) -> str:
     return f"db.getCollection({json.dumps(collection)}).aggregate([\n{stages}\n])"
 
 
-def select(criteria: Mapping[str, Any], campaign: str | None) -> list[Stage]:
+def select(
+    collection: str, criteria: Mapping[str, Any], campaign: str | None, *, campaigns: bool = True
+) -> list[Stage]:
     """The first stages of every pipeline: which documents count.
 
     Parameters
     ----------
+    collection : str
+        Where they are.
     criteria : mapping
         On fields that an index begins with; empty for all documents.
     campaign : str or None
         Only what this campaign asked for; all if None.
+    campaigns : bool
+        Whether the documents' ``campaigns`` are looked at afterwards: then those that joined later are among them.
 
     Notes
     -----
-    This is the one place through which every document enters a table: what is to be left out or marked for all
-    tables alike (withdrawn documents and what is made from them) is added here.
+    This is the one place through which every document enters a table. What stands on withdrawn documents passes; it is
+    marked or left out afterwards, for all queries alike, by `lipsdb.queries.tainting`.
     """
-    wanted = dict(criteria) if campaign is None else {**criteria, "campaigns": campaign}
-    return [{"$match": wanted or {"_id": {"$gte": ""}}}]
+    if campaign is None:
+        chosen: list[Stage] = [{"$match": dict(criteria) or {"_id": {"$gte": ""}}}]
+    else:
+        chosen = of_campaign(collection, criteria, campaign)
+    return [*chosen, *(with_joined() if campaigns else [])]
 
 
 def property_of_runs(name: str, campaign: str | None, *, of: str, series: str) -> Aggregation:
@@ -90,7 +100,7 @@ def property_of_runs(name: str, campaign: str | None, *, of: str, series: str) -
     """
     order = (of, "conditions.potential_id", "conditions.temperature_K", "conditions.seed")
     pipeline = [
-        *select({"asked.property": name}, campaign),
+        *select("properties", {"asked.property": name}, campaign),
         {"$project": {"asked": 1, "answer": 1, "campaigns": 1}},
         {"$unset": f"answer.{series}"},
         {"$sort": {"answer.conditions.structure": 1, **{f"answer.{field}": 1 for field in order}, "_id": 1}},

@@ -66,13 +66,14 @@ class ArrheniusRow:
     campaigns: tuple[str, ...]
     id: str
     input_ids: tuple[str, ...]
+    withdrawals: tuple[str, ...] = ()
 
 
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: Arrhenius properties, with the published values of the same structure."""
     conditions = "$answer.conditions"
     pipeline = [
-        *select({"asked.property": "arrhenius"}, campaign),
+        *select("properties", {"asked.property": "arrhenius"}, campaign),
         *published_stages(campaign, f"{conditions}.structure"),
         {"$project": {"asked": 1, "answer": 1, "inputs.id": 1, "campaigns": 1, "published": 1}},
         {"$sort": {"answer.conditions.structure": 1, "answer.species": 1, "_id": 1}},

@@ -9,10 +9,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from lipsdb.errors import BadInputError
+from lipsdb.provenance.kinds import RESULTS
 
 if TYPE_CHECKING:
+    from lipsdb.provenance.withdrawal import Taint
     from lipsdb.queries.aggregation import Aggregation
+    from lipsdb.queries.counting import Among
     from lipsdb.queries.tables import Table
+    from lipsdb.queries.tainting import MarkedRows
     from lipsdb.store.database import Database
 
 
@@ -28,11 +32,14 @@ class Query:
         One line.
     options : mapping
         Options beside the campaign, with their allowed values (none: any text), the first being the default.
+    counts : sequence of str
+        Kinds of documents that its rows count; empty if a row is about single documents.
     """
 
     name: str
     help: str
     options: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    counts: Sequence[str] = ()
 
     @property
     def _module(self) -> ModuleType:
@@ -42,21 +49,68 @@ class Query:
         """The pipeline with the collection it runs on; ``.text()`` writes it for mongosh."""
         return cast("Aggregation", self._module.aggregation(campaign, **options))
 
-    def rows(self, database: Database, campaign: str | None = None, **options: Any) -> Sequence[Any]:
-        """The typed rows.
+    def rows(
+        self,
+        database: Database,
+        campaign: str | None = None,
+        *,
+        taint: Taint | None = None,
+        exclude_tainted: bool = False,
+        **options: Any,
+    ) -> Sequence[Any]:
+        """The typed rows; those that stand on withdrawn documents have the flag 'tainted'.
+
+        Parameters
+        ----------
+        database : Database
+        campaign : str, optional
+            Only what this campaign asked for.
+        taint : Taint, optional
+            What stands on withdrawn documents; asked of the database by default.
+        exclude_tainted : bool
+            Leave such rows out, and count no such documents.
+        **options
+            Of this query.
 
         Raises
         ------
         NotFoundError
             If there is no such campaign; names those that exist.
         """
-        return cast("Sequence[Any]", self._module.rows(database, campaign, **options))
+        return self._answer(database, campaign, taint, exclude_tainted, options).rows
 
-    def table(self, database: Database, campaign: str | None = None, **options: Any) -> Table:
-        """The table, for `lipsdb.queries.tables.render`."""
-        found = self.rows(database, campaign, **options)
+    def table(
+        self,
+        database: Database,
+        campaign: str | None = None,
+        *,
+        taint: Taint | None = None,
+        exclude_tainted: bool = False,
+        **options: Any,
+    ) -> Table:
+        """The table of the rows, for `lipsdb.queries.tables.render`; says on what tainted rows stand."""
+        answer = self._answer(database, campaign, taint, exclude_tainted, options)
         layout = {name: value for name, value in options.items() if name == "by"}
-        return cast("Table", self._module.table(found, **layout))
+        return answer.remarked(cast("Table", self._module.table(answer.rows, **layout)))
+
+    def _answer(
+        self, database: Database, campaign: str | None, taint: Taint | None, exclude: bool, options: Mapping[str, Any]
+    ) -> MarkedRows:
+        from lipsdb.provenance import withdrawal
+        from lipsdb.queries.counting import tainted_counts
+        from lipsdb.queries.tainting import MarkedRows, mark
+
+        taint = withdrawal.taint(database) if taint is None else taint
+        if not taint.withdrawn:
+            return MarkedRows(self._module.rows(database, campaign, **options))
+        if not self.counts:
+            return mark(self._module.rows(database, campaign, **options), taint, exclude=exclude)
+
+        def aggregation_of(among: Among) -> Aggregation:
+            return self.aggregation(campaign, among=among, **options)
+
+        tainted = tainted_counts(database, aggregation_of, taint, self.counts, exclude=exclude)
+        return tainted.marked(self._module.rows(database, campaign, **options, tainted=tainted))
 
 
 QUERIES: dict[str, Query] = {
@@ -70,6 +124,7 @@ QUERIES: dict[str, Query] = {
             "labels",
             "Counts of labels, beside published ones.",
             {"by": ("system", "iteration", "level"), "level_of_theory": ()},
+            counts=("label",),
         ),
         Query(
             "reproduce",
@@ -78,7 +133,8 @@ QUERIES: dict[str, Query] = {
         ),
         Query("potentials", "Potentials: training data, errors on held-out labels, cost."),
         Query("prediction_errors", "Errors of potentials against labels, beside those on held-out labels."),
-        Query("cost", "Core-seconds, jobs and speed by kind of work and campaign."),
+        Query("cost", "Core-seconds, jobs and speed by kind of work and campaign.", counts=tuple(RESULTS)),
+        Query("withdrawals", "Withdrawn documents: by whom and why, and what stands on them."),
     )
 }
 

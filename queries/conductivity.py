@@ -42,13 +42,20 @@ class ConductivityRow:
     campaigns: tuple[str, ...]
     id: str
     diffusion_ids: tuple[str, ...]
+    withdrawals: tuple[str, ...] = ()
+
+    @property
+    def stands_on(self) -> tuple[str, ...]:
+        """A temperature stands on its replicas only, if each of them is known; what is from the fit on all of it."""
+        own = not self.from_fit and self.diffusion_ids and len(self.diffusion_ids) >= self.n_replicas
+        return self.diffusion_ids if own else (self.id,)
 
 
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: Arrhenius properties, the diffusion properties they combine, and published values."""
     replica = {"temperature_K": "$answer.conditions.temperature_K", "seed": "$answer.conditions.seed"}
     pipeline = [
-        *select({"asked.property": "arrhenius"}, campaign),
+        *select("properties", {"asked.property": "arrhenius"}, campaign),
         *published_stages(campaign, "$answer.conditions.structure"),
         {
             "$lookup": {

@@ -33,6 +33,8 @@ class CoordinationRow:
     campaigns: tuple[str, ...]
     id: str
     run_id: str
+    flags: tuple[str, ...] = ()
+    withdrawals: tuple[str, ...] = ()
 
 
 def aggregation(campaign: str | None = None) -> Aggregation:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.queries.aggregation import Aggregation, Stage, fetch, select
+from lipsdb.provenance.kinds import RESULTS
+from lipsdb.queries.aggregation import Aggregation, Stage, select
+from lipsdb.queries.counting import EVERYTHING, Among, TaintedCounts, fetch_counts, tainted_column, tainted_fields
 from lipsdb.queries.tables import Column, Table
+from lipsdb.store.joins import with_joined
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -44,10 +46,12 @@ class CostRow:
     finished_at: datetime
     wall_span_s: float
     flags: tuple[str, ...]
+    n_tainted: int = 0  # of the documents
+    withdrawals: tuple[str, ...] = ()
 
 
-def aggregation(campaign: str | None = None) -> Aggregation:
-    """The pipeline: the records of who made the documents of all kinds, grouped."""
+def aggregation(campaign: str | None = None, among: Among = EVERYTHING) -> Aggregation:
+    """The pipeline: the records of who made the documents of all kinds, grouped; only some by their ids if asked."""
     key = {
         "kind": "$kind",
         "activity": "$made_by.activity",
@@ -63,13 +67,16 @@ def aggregation(campaign: str | None = None) -> Aggregation:
         "started_at": {"$min": "$made_by.started_at"},
         "finished_at": {"$max": "$made_by.finished_at"},
     }
-    grouped: list[Stage] = [*select({}, campaign), {"$group": {"_id": key, **totals}}]
-    first, *others = COLLECTIONS.values()
-    joined: list[Stage] = [{"$unionWith": {"coll": name, "pipeline": grouped}} for name in others]
-    return Aggregation(first, [*grouped, *joined, {"$sort": {"_id": 1}}])
+    fields: Stage = {"$project": {"kind": 1, "made_by": 1, "campaigns": 1}}
+    chosen = [*among.stages(), fields]
+    selected = {name: [*select(name, {}, campaign, campaigns=False), *chosen] for name in RESULTS.values()}
+    first, *others = selected
+    united: list[Stage] = [{"$unionWith": {"coll": name, "pipeline": selected[name]}} for name in others]
+    grouped: list[Stage] = [*with_joined(), {"$group": {"_id": key, **totals, **among.totals()}}, {"$sort": {"_id": 1}}]
+    return Aggregation(first, [*selected[first], *united, *grouped])
 
 
-def rows(database: Database, campaign: str | None = None) -> list[CostRow]:
+def rows(database: Database, campaign: str | None = None, tainted: TaintedCounts | None = None) -> list[CostRow]:
     """Run the query: one row for each kind of work and campaign, dearest first, and their sum.
 
     Raises
@@ -77,7 +84,8 @@ def rows(database: Database, campaign: str | None = None) -> list[CostRow]:
     NotFoundError
         If there is no such campaign.
     """
-    return rows_of(fetch(database, aggregation(campaign), campaign), database.identifier, campaign)
+    groups = fetch_counts(database, lambda among: aggregation(campaign, among), campaign, tainted)
+    return rows_of(groups, database.identifier, campaign)
 
 
 def rows_of(groups: Sequence[Mapping[str, Any]], launchpad: str, campaign: str | None = None) -> list[CostRow]:
@@ -121,6 +129,7 @@ def _row(
     finished = max(group["finished_at"] for group in groups)
     n_speeds = sum(group["n_speeds"] for group in groups) if work != ALL else 0
     several = shared and any(len(group["_id"]["campaigns"]) > 1 for group in groups)
+    flags = {"elsewhere": elsewhere, "several campaigns": several}
     return CostRow(
         work=work,
         activity=activity,
@@ -133,7 +142,7 @@ def _row(
         started_at=started,
         finished_at=finished,
         wall_span_s=(finished - started).total_seconds(),
-        flags=tuple(flag for flag, holds in {"elsewhere": elsewhere, "several campaigns": several}.items() if holds),
+        **tainted_fields(groups, *(flag for flag, holds in flags.items() if holds)),
     )
 
 
@@ -144,6 +153,7 @@ def table(found: Sequence[CostRow]) -> Table:
         Column("activity", "", lambda row: row.activity, detail=True),
         Column("campaign", "", lambda row: row.campaign, detail=True),
         Column("documents", "", lambda row: row.n_documents),
+        *tainted_column(found),
         Column("jobs", "", lambda row: row.n_jobs),
         Column("cost", "core s", lambda row: f"{row.core_seconds:.1f}"),
         Column("speed", "steps/s", lambda row: row.steps_per_second),

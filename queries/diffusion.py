@@ -41,6 +41,7 @@ class DiffusionRow:
     campaigns: tuple[str, ...]
     id: str
     run_id: str
+    withdrawals: tuple[str, ...] = ()
 
 
 def aggregation(campaign: str | None = None) -> Aggregation:

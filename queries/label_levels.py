@@ -7,17 +7,21 @@ from typing import Any
 
 from lipsdb.provenance.summaries import cutoff_of, dispersion_of, functional_of
 from lipsdb.queries.aggregation import Stage, select
+from lipsdb.queries.counting import Among
 from lipsdb.queries.tables import Column
 
 # a group of refused labels without labels, completed
 NO_LABELS: dict[str, Any] = {"n": 0, "systems": [], "iterations": [], "temperatures": [], "pressures": []}
 
 
-def describe_levels(campaign: str | None, level_of_theory: str | None) -> list[Stage]:
+def describe_levels(campaign: str | None, level_of_theory: str | None, among: Among) -> list[Stage]:
     """Stages that add groups of refused labels, and to each group its level of theory."""
+    if among.listed:
+        return []
     refused = {"asked.level_of_theory": {"$gte": ""} if level_of_theory is None else level_of_theory}
     key = {"level_of_theory": "$asked.level_of_theory", "source": "$asked.source"}
-    count = [*select(refused, campaign), {"$group": {"_id": key, "n_refused": {"$sum": 1}}}, {"$sort": {"_id": 1}}]
+    selected = select("refusals", refused, campaign, campaigns=False)
+    count = [*selected, *among.stages(), {"$group": {"_id": key, "n_refused": {"$sum": 1}}}, {"$sort": {"_id": 1}}]
     level = {
         "from": "levels_of_theory",
         "localField": "_id.level_of_theory",
@@ -47,7 +51,7 @@ def _level_and_source(group: Mapping[str, Any]) -> tuple[str, str]:
     return group["_id"]["level_of_theory"], group["_id"]["source"]
 
 
-def level_fields(group: Mapping[str, Any]) -> dict[str, str | None]:
+def level_fields(group: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a row that describe the group's level of theory; None each where it is not looked up or not stored."""
     level = (group.get("level") or [None])[0]
     asked = {"code": None, "settings": {}} if level is None else level["asked"]

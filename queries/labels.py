@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lipsdb.errors import BadInputError
 from lipsdb.published import disorder_labels
-from lipsdb.queries.aggregation import Aggregation, Stage, fetch, select
+from lipsdb.queries.aggregation import Aggregation, Stage, select
+from lipsdb.queries.counting import (
+    EVERYTHING,
+    Among,
+    TaintedCounts,
+    fetch_counts,
+    one_of_parts,
+    tainted_column,
+    tainted_fields,
+)
 from lipsdb.queries.label_levels import NO_LABELS, describe_levels, level_columns, level_fields, share_refused
 from lipsdb.queries.published_counts import By, PublishedCount, match_published, published_counts, union_of
 from lipsdb.queries.tables import Column, Table
@@ -44,9 +53,16 @@ class LabelRow:
     published_temperatures_K: tuple[float, ...]
     published_pressures_bar: tuple[float, ...]
     flags: tuple[str, ...]
+    n_tainted: int = 0  # of the labels
+    withdrawals: tuple[str, ...] = ()
 
 
-def aggregation(campaign: str | None = None, by: By = "system", level_of_theory: str | None = None) -> Aggregation:
+def aggregation(
+    campaign: str | None = None,
+    by: By = "system",
+    level_of_theory: str | None = None,
+    among: Among = EVERYTHING,
+) -> Aggregation:
     """The pipeline that counts labels.
 
     Parameters
@@ -57,6 +73,8 @@ def aggregation(campaign: str | None = None, by: By = "system", level_of_theory:
         What a row stands for.
     level_of_theory : str, optional
         Only labels at this level.
+    among : Among
+        Only some labels by their ids.
 
     Raises
     ------
@@ -66,18 +84,21 @@ def aggregation(campaign: str | None = None, by: By = "system", level_of_theory:
     if by not in get_args(By):
         raise BadInputError(f"labels cannot be counted by {by!r}; use one of: {', '.join(get_args(By))}")
     level = {"asked.level_of_theory": {"$gte": ""} if level_of_theory is None else level_of_theory}
-    described = describe_levels(campaign, level_of_theory) if by == "level" else []
+    described = describe_levels(campaign, level_of_theory, among) if by == "level" else []
     if campaign is None:
-        return Aggregation("labels", [*select(level, None), *_count(by), *described])
+        chosen = [*select("labels", level, None, campaigns=False), *among.stages()]
+        return Aggregation("labels", [*chosen, *_count(by, among), *described])
     counted = ("asked", "made_by.activity", "origin", "answer.formula", "answer.n_atoms")
     fields = dict.fromkeys(counted, 1)
+    own = select("labels", {}, campaign, campaigns=False)
     pipeline = [
-        *select({}, campaign),
+        *select("datasets", {}, campaign, campaigns=False),
         {"$unwind": "$inputs"},
         {"$match": {"inputs.role": "label"}},
         {"$project": {"_id": "$inputs.id"}},
-        {"$unionWith": {"coll": "labels", "pipeline": [*select({}, campaign), {"$project": {"_id": 1}}]}},
+        {"$unionWith": {"coll": "labels", "pipeline": [*own, {"$project": {"_id": 1}}]}},
         {"$group": {"_id": "$_id"}},
+        *among.stages(),
         {
             "$lookup": {
                 "from": "labels",
@@ -87,15 +108,15 @@ def aggregation(campaign: str | None = None, by: By = "system", level_of_theory:
                 "as": "label",
             }
         },
-        {"$replaceWith": {"$ifNull": [{"$first": "$label"}, {}]}},
+        {"$replaceWith": {"$ifNull": [{"$first": "$label"}, {"_id": "$_id"}]}},
         *([] if level_of_theory is None else [{"$match": level}]),
-        *_count(by),
+        *_count(by, among),
         *described,
     ]
     return Aggregation("datasets", pipeline)
 
 
-def _count(by: By) -> list[Stage]:
+def _count(by: By, among: Among) -> list[Stage]:
     """Stages that group labels."""
     iteration = "$origin.iteration"
     key: dict[str, Any] = {
@@ -114,14 +135,19 @@ def _count(by: By) -> list[Stage]:
         "temperatures": "$origin.temperatures_K",
         "pressures": "$origin.pressures_bar",
     }
+    unions = {name: {"$addToSet": field} for name, field in sets.items()}
     return [
-        {"$group": {"_id": key, "n": {"$sum": 1}, **{name: {"$addToSet": field} for name, field in sets.items()}}},
+        {"$group": {"_id": key, "n": {"$sum": 1}, **unions, **among.totals()}},
         {"$sort": {"_id.iteration": 1, "_id.part": -1, "_id.system": 1, "_id": 1}},
     ]
 
 
 def rows(
-    database: Database, campaign: str | None = None, by: By = "system", level_of_theory: str | None = None
+    database: Database,
+    campaign: str | None = None,
+    by: By = "system",
+    level_of_theory: str | None = None,
+    tainted: TaintedCounts | None = None,
 ) -> list[LabelRow]:
     """Run the query; published counts without labels here are rows too, unless only a part was asked for.
 
@@ -130,20 +156,29 @@ def rows(
     NotFoundError
         If there is no such campaign.
     """
-    found = fetch(database, aggregation(campaign, by, level_of_theory), campaign)
-    refused = [group for group in found if "n_refused" in group]
-    labelled = [group for group in found if "n" in group]
+    parts = fetch_counts(database, lambda among: aggregation(campaign, by, level_of_theory, among), campaign, tainted)
+    refused = [group for group in parts if "n_refused" in group]
+    labelled = one_of_parts([group for group in parts if "n" in group])
+    if len(labelled) < len(parts) - len(refused):  # parts don't come in order
+        labelled.sort(key=_group_order)
     known = [group for group in labelled if group["_id"].get("level_of_theory") is not None]
     matches = match_published(known, by)
     n_refused, left = share_refused(known, refused) if by == "level" else ([None] * len(known), [])
-    made = [_row_of(*parts) for parts in zip(known, matches, n_refused, strict=True)]
+    made = [_row_of(*each) for each in zip(known, matches, n_refused, strict=True)]
     made += [_row_of({**NO_LABELS, **group}, (), group["n_refused"]) for group in left]
-    made += [_external_row(group["n"]) for group in labelled if group not in known]
+    made += [_external_row(group) for group in labelled if group not in known]
     taken = {count for counts in matches for count in counts}
     if taken and campaign is None and level_of_theory is None and by != "level":
         made += _rows_without_labels([count for count in published_counts() if count not in taken], by)
         made.sort(key=_order)
     return made
+
+
+def _group_order(group: Mapping[str, Any]) -> tuple[Any, ...]:
+    """As the pipeline sorts."""
+    key = group["_id"]
+    first = (key.get("iteration") or 0, key.get("part") != "initial", key.get("system") or "")
+    return (*first, *((value is not None, str(value)) for value in key.values()))
 
 
 def _row_of(group: Mapping[str, Any], counts: Sequence[PublishedCount], n_refused: int | None) -> LabelRow:
@@ -165,11 +200,11 @@ def _row_of(group: Mapping[str, Any], counts: Sequence[PublishedCount], n_refuse
         pressures_bar=union_of(group["pressures"]),
         published_temperatures_K=union_of(count.temperatures_K for count in counts),
         published_pressures_bar=union_of(count.pressures_bar for count in counts),
-        flags=(),
+        **tainted_fields([group]),
     )
 
 
-def _external_row(n_labels: int) -> LabelRow:
+def _external_row(group: Mapping[str, Any]) -> LabelRow:
     return LabelRow(
         system=_EXTERNAL,
         formula=None,
@@ -179,7 +214,7 @@ def _external_row(n_labels: int) -> LabelRow:
         level_of_theory=None,
         source=None,
         n_systems=0,
-        n_labels=n_labels,
+        n_labels=group["n"],
         n_published=None,
         n_refused=None,
         **level_fields({}),
@@ -187,7 +222,7 @@ def _external_row(n_labels: int) -> LabelRow:
         pressures_bar=(),
         published_temperatures_K=(),
         published_pressures_bar=(),
-        flags=("labels external",),
+        **tainted_fields([group], "labels external"),
     )
 
 
@@ -233,7 +268,8 @@ def table(found: Sequence[LabelRow], by: By = "system") -> Table:
     ]
     level = Column("level of theory", "", lambda row: row.level_of_theory)
     source = Column("source", "", lambda row: row.source)
-    numbers = [Column("labels", "", lambda row: row.n_labels), Column("published", "", lambda row: row.n_published)]
+    numbers = [Column("labels", "", lambda row: row.n_labels), *tainted_column(found)]
+    numbers.append(Column("published", "", lambda row: row.n_published))
     iterations = Column("iterations" if by != "iteration" else "iteration", "", lambda row: _list(row.iterations))
     part = Column("part", "", lambda row: row.part)
     flags = Column("flags", "", lambda row: row.flags)

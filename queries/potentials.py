@@ -51,6 +51,7 @@ class PotentialRow:
     campaigns: tuple[str, ...]
     dataset_id: str | None
     model_sha256: str
+    withdrawals: tuple[str, ...] = ()
 
 
 def aggregation(campaign: str | None = None) -> Aggregation:
@@ -72,7 +73,7 @@ def aggregation(campaign: str | None = None) -> Aggregation:
     kept = ["asked.engine", "answer.elements", "answer.cutoff_A", "answer.errors", "answer.model", "campaigns"]
     kept += ["made_by.core_seconds", "made_by.launchpad", "made_by.finished_at"]
     pipeline = [
-        *select({"asked.engine": {"$gte": ""}}, campaign),
+        *select("potentials", {"asked.engine": {"$gte": ""}}, campaign),
         {"$project": dict.fromkeys([*kept, "inputs.id"], 1)},
         {"$lookup": join},
         {"$set": {"dataset": {"$first": "$dataset"}}},

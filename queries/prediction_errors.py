@@ -72,6 +72,8 @@ class PredictionErrorsRow:
     n_refused: int | None
     campaigns: tuple[str, ...]
     id: str
+    flags: tuple[str, ...] = ()
+    withdrawals: tuple[str, ...] = ()
 
 
 def aggregation(campaign: str | None = None) -> Aggregation:
@@ -84,7 +86,7 @@ def aggregation(campaign: str | None = None) -> Aggregation:
         "as": "potential",
     }
     pipeline = [
-        *select({"asked.property": "prediction_errors"}, campaign),
+        *select("properties", {"asked.property": "prediction_errors"}, campaign),
         {"$project": {"answer": 1, "campaigns": 1, "made_by.finished_at": 1}},
         {"$unset": "answer.offsets"},
         {"$lookup": potential},

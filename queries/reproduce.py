@@ -11,6 +11,7 @@ import numpy as np
 from lipsdb.errors import NotFoundError
 from lipsdb.queries.aggregation import Aggregation, check_campaign, select
 from lipsdb.queries.tables import Column, Table, short_id
+from lipsdb.store.joins import with_joined_in
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -58,6 +59,13 @@ class ReproduceRow:
     reference_level_id: str | None
     recomputed_level_id: str | None
     campaigns: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    withdrawals: tuple[str, ...] = ()
+
+    @property
+    def stands_on(self) -> tuple[str, ...]:
+        """Both labels."""
+        return self.reference_id, self.recomputed_id
 
 
 def aggregation(
@@ -94,11 +102,12 @@ def aggregation(
         *([] if campaign is None else [{"labels.campaigns": campaign}]),  # of one of the labels, maybe not of all
     ]
     pipeline = [
-        *select({"answer.geometry": {"$gte": ""}}, None),
+        *select("labels", {"answer.geometry": {"$gte": ""}}, None, campaigns=False),
         {"$group": {"_id": "$answer.geometry", "n": {"$sum": 1}}},
         {"$match": {"n": {"$gt": 1}}},
         {"$sort": {"_id": 1}},
         {"$lookup": labels},
+        *with_joined_in("labels"),
         *({"$match": condition} for condition in conditions),
     ]
     return Aggregation("labels", pipeline)

@@ -8,10 +8,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, fields
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lipsdb.errors import BadInputError
 from lipsdb.queries.cells import Measured, Range, escape_latex, format_cell
+
+if TYPE_CHECKING:
+    from lipsdb.provenance.withdrawal import Withdrawn
 
 __all__ = ["Column", "Format", "Measured", "Range", "Table", "potential_columns", "render", "short_id"]
 
@@ -33,6 +36,7 @@ FOOTNOTES = {
     "none here": "published, but not among the labels of this database",
     "adopted": "made in another database and taken over with its record",
     "elsewhere": "done in another database and taken over; not in the sum",
+    "tainted": "stands on a withdrawn document, or counts such documents",
     "several campaigns": "made for several campaigns and counted in the row of each; the line 'all' counts once",
 }
 
@@ -83,6 +87,8 @@ class Table:
         The rows' dataclass, so that also an empty table has its fields as CSV.
     when_empty : str
         What to do when there are no rows.
+    withdrawals : sequence of Withdrawn
+        Withdrawals that rows, also those left out, stand on.
     """
 
     name: str
@@ -92,6 +98,7 @@ class Table:
     notes: Sequence[str] = ()
     row_type: type[Any] | None = None
     when_empty: str = "submit a campaign (`lipsdb campaign submit FILE`) and run it (`lipsdb run`)"
+    withdrawals: Sequence[Withdrawn] = ()
 
     def footnotes(self) -> list[str]:
         """Remarks, and the meaning of each flag that stands in the table."""
@@ -257,7 +264,9 @@ def _jsonable(value: Any) -> Any:
 
 
 def _json(table: Table) -> str:
+    withdrawals = [_jsonable(asdict(withdrawal)) for withdrawal in table.withdrawals]
     content = {"query": table.name, "title": table.title, "rows": table.records(), "notes": table.footnotes()}
+    content |= {"withdrawals": withdrawals}
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lipsdb.cli.options import ExcludeTaintedOption
 from lipsdb.cli.terminal import out
 
 
@@ -21,6 +22,7 @@ def report(
     with_audit: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Audit the campaign and state the outcome.")
     ] = True,
+    exclude_tainted: ExcludeTaintedOption = False,
 ) -> None:
     """Write one self-contained HTML file: figures, tables, and what each number was made from."""
     from lipsdb.provenance.audit import audit
@@ -28,5 +30,6 @@ def report(
     from lipsdb.store.database import connect
 
     database = connect()
-    path = write_report(database, campaign, output, audit=audit(database, campaign) if with_audit else None)
+    found = audit(database, campaign) if with_audit else None
+    path = write_report(database, campaign, output, audit=found, exclude_tainted=exclude_tainted)
     out.print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.errors import NotFoundError
 from lipsdb.queries.figures.published_lines import PublishedResult, published_results
 
 if TYPE_CHECKING:
+    from lipsdb.provenance.withdrawal import Taint
     from lipsdb.store.database import Database
 
 Document = Mapping[str, Any]
@@ -81,6 +82,22 @@ class Contents:
             f"{name}: {structure}" + (f", {potential[:18]}" if several else ""): documents
             for (name, structure, potential), documents in groups.items()
         }
+
+    def without(self, taint: Taint) -> Contents:
+        """The same without what stands on withdrawn documents; the campaign stays."""
+
+        def clean(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return [document for document in documents if not taint.of(document["_id"])]
+
+        kinds = {kind: clean(documents) for kind, documents in self.properties.items()}
+        return replace(
+            self,
+            structures=clean(self.structures),
+            datasets=clean(self.datasets),
+            potentials=clean(self.potentials),
+            runs=clean(self.runs),
+            properties={kind: documents for kind, documents in kinds.items() if documents},
+        )
 
     def documents(self) -> list[Document]:
         """All of them."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -29,6 +29,8 @@ class Drawing:
     height : int
         Pixels, kept free before it is drawn.
     caption : str
+    documents : sequence of str
+        Ids of what is drawn.
     """
 
     name: str
@@ -36,13 +38,16 @@ class Drawing:
     data: Markup
     height: int
     caption: str
+    documents: Sequence[str]
 
 
-def drawing(name: str, figure: go.Figure, caption: str, title: str = "") -> Drawing:
-    """Prepare a figure for the page."""
+def drawing(name: str, figure: go.Figure, drawn: Sequence[Mapping[str, Any]], caption: str, title: str = "") -> Drawing:
+    """Prepare a figure of documents for the page."""
     # within a script only '<' could end it; in JSON it may stand escaped in any string
     text = figure.to_json().replace("<", "\\u003c")
-    return Drawing(name, title, Markup(text), int(figure.layout.height), caption)
+    return Drawing(
+        name, title, Markup(text), int(figure.layout.height), caption, [document["_id"] for document in drawn]
+    )
 
 
 def comparison_drawings(contents: Contents) -> Iterator[Drawing]:
@@ -57,6 +62,7 @@ def comparison_drawings(contents: Contents) -> Iterator[Drawing]:
             yield drawing(
                 f"comparison-{number}",
                 comparison_figure(fits, published),
+                fits,
                 f"{structure}: this campaign with its standard deviation (Ea) and 68 % interval (σ), beside published "
                 "values, which are printed without uncertainty.",
             )
@@ -72,6 +78,7 @@ def arrhenius_drawing(contents: Contents) -> Drawing | None:
     return drawing(
         "arrhenius",
         figure,
+        [*contents.of("arrhenius"), *contents.of("diffusion")],
         "Large points: replicas combined at each temperature, with the standard deviation; open if the MSD was not "
         "linear in time in all of them. Faint points: single runs. Line: weighted fit, dashed where it is "
         "extrapolated; shaded: 68 % of the fit. Published lines (dotted: simulation, dash-dotted: experiment) go "
@@ -88,6 +95,7 @@ def msd_drawings(contents: Contents) -> Iterator[Drawing]:
         yield drawing(
             f"msd-{number}",
             msd_figure(documents),
+            documents,
             "One curve a run, replicas with different dashes, shaded by one standard deviation. Thick with points: the "
             "fitted window (open points: not linear in time); grey and dashed: the line 6 D t + c with the D found. A "
             "diffusing species runs parallel to the guide of slope 1.",
@@ -104,6 +112,7 @@ def coordination_drawings(contents: Contents) -> Iterator[Drawing]:
         yield drawing(
             f"coordination-{number}",
             coordination_figure(documents),
+            documents,
             f"{answer['neighbour']} atoms within {parameters['cutoff_A']:g} Å of {answer['centre']}, over all frames; "
             "replicas averaged.",
             title,
@@ -124,6 +133,7 @@ def run_drawings(contents: Contents) -> Iterator[Drawing]:
         yield drawing(
             f"runs-{number}",
             run_health_figure(runs),
+            runs,
             "Means over short blocks of production. Energy: potential energy per atom relative to its mean over the "
             "run; a drift means that the structure still changes.",
             title,
@@ -138,12 +148,14 @@ def potential_drawings(potential: dict[str, object], number: int) -> Iterator[Dr
     yield drawing(
         f"parity-energy-{number}",
         energy_parity_figure(potential),
+        [potential],
         "Held-out labels. From both axes the mean label energy of the system is taken, so that errors show.",
         "Energy",
     )
     yield drawing(
         f"parity-force-{number}",
         force_parity_figure(potential),
+        [potential],
         f"Held-out labels: a random sample of force components, at most {MOST_POINTS} of them.",
         "Force",
     )
@@ -152,6 +164,7 @@ def potential_drawings(potential: dict[str, object], number: int) -> Iterator[Dr
         yield drawing(
             f"learning-{number}",
             curve,
+            [potential],
             "Root mean square errors during training, all stages in a row.",
             "Learning curve",
         )

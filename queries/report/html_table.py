@@ -12,6 +12,7 @@ from markupsafe import Markup
 from lipsdb.queries.cells import Measured, Range, format_cell
 from lipsdb.queries.published import PublishedValue
 from lipsdb.queries.tables import Column, Table
+from lipsdb.queries.tainting import TAINTED, documents_of
 
 if TYPE_CHECKING:
     from lipsdb.queries.report.origins import Origins
@@ -22,10 +23,11 @@ _DOI = Markup('<a href="https://doi.org/{doi}" rel="noreferrer" title="{title}">
 
 @dataclass(frozen=True)
 class HtmlRow:
-    """Cells of a row, and the documents that its numbers come from."""
+    """Cells of a row, the documents that its numbers come from, and whether any of these stands on a withdrawn one."""
 
     cells: list[Markup]
     origins: list[str]
+    tainted: bool
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class HtmlTable:
     notes: list[str]
 
 
-def html_table(table: Table, origins: Origins, of_row: Callable[[Any], list[str]] | None = None) -> HtmlTable:
+def html_table(table: Table, origins: Origins, of_row: Callable[[Any], Sequence[str]] | None = None) -> HtmlTable:
     """Lay a table out for the page.
 
     Parameters
@@ -48,26 +50,20 @@ def html_table(table: Table, origins: Origins, of_row: Callable[[Any], list[str]
     origins : Origins
         Is asked for the trees of all rows.
     of_row : callable, optional
-        The documents that a row's numbers come from, where the row doesn't name them; `origins_of` by default.
+        The documents that a row's numbers come from, where the row doesn't name them; `documents_of` by default.
     """
     columns = [(column.name, column.unit, _numeric(column, table.rows)) for column in table.columns]
     rows = [
-        HtmlRow([_cell(column, row) for column in table.columns], (of_row or origins_of)(row)) for row in table.rows
+        HtmlRow(
+            [_cell(column, row) for column in table.columns],
+            list((of_row or documents_of)(row)),
+            TAINTED in getattr(row, "flags", ()),
+        )
+        for row in table.rows
     ]
     for row in rows:
         origins.ask(row.origins)
     return HtmlTable(table.name, table.title, columns, rows, table.footnotes())
-
-
-def origins_of(row: Any) -> list[str]:
-    """Documents that the numbers of a row come from: its own, or the replicas that one temperature combines.
-
-    A row of the table of conductivities belongs to an Arrhenius fit as a whole, but only its replicas count for it.
-    """
-    replicas = list(getattr(row, "diffusion_ids", ()))
-    if replicas and not getattr(row, "from_fit", False):
-        return replicas
-    return [row.id] if hasattr(row, "id") else []
 
 
 def _numeric(column: Column, rows: Sequence[Any]) -> bool:
@@ -103,4 +99,6 @@ def _published(found: PublishedValue) -> Markup:
 
 def flag_class(flag: str) -> str:
     """Class of a flag's badge: remarks that take nothing away from a number are plain."""
+    if flag == TAINTED:
+        return "bad"
     return "plain" if flag in {"replicas combined", "adopted", "from fit", "several campaigns"} else "warn"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ class RunRow:
     framework_msd_A2: float | None
     steps_per_second: float | None
     id: str
+    flags: tuple[str, ...] = ()
+    withdrawals: tuple[str, ...] = ()
 
 
 def run_rows(contents: Contents) -> list[RunRow]:
@@ -60,7 +62,7 @@ def _row(run: Mapping[str, Any], names: Mapping[str, str], framework: Mapping[st
     )
 
 
-def run_table(rows: list[RunRow]) -> Table:
+def run_table(rows: Sequence[RunRow]) -> Table:
     """Lay the rows out as a table."""
     columns = [
         Column("structure", "", lambda row: row.structure),

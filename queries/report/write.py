@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,6 +17,8 @@ from lipsdb.queries.report.origins import Origins
 
 if TYPE_CHECKING:
     from lipsdb.provenance.audit_findings import AuditReport
+    from lipsdb.provenance.withdrawal import Taint
+    from lipsdb.queries.tables import Table
     from lipsdb.store.database import Database
 
 TABLES = ("arrhenius", "conductivity", "diffusion", "coordination", "potentials", "cost")
@@ -30,6 +32,7 @@ _SECTIONS = (
     ("coordination", "Coordination"),
     ("runs", "Runs"),
     ("tables", "Tables"),
+    ("withdrawals", "Withdrawals"),
     ("audit", "Audit"),
     ("reproduce", "Reproduce"),
     ("references", "References"),
@@ -66,7 +69,37 @@ class _Potential:
     drawings: list[Drawing]
 
 
-def write_report(database: Database, campaign: str, path: str | Path, *, audit: AuditReport | None = None) -> Path:
+@dataclass(frozen=True)
+class _Standing:
+    """What stands on withdrawn documents, and whether it is left out."""
+
+    taint: Taint
+    exclude: bool
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What each query is asked with."""
+        return {"taint": self.taint, "exclude_tainted": self.exclude}
+
+    def tainted(self, documents: Sequence[str]) -> str:
+        """How many of the documents of a figure stand on withdrawn ones; empty if none do."""
+        number = sum(bool(self.taint.of(id_)) for id_ in documents)
+        if not number:
+            return ""
+        what = (
+            "what is drawn here stands" if number == len(documents) else f"{number} of {len(documents)} results stand"
+        )
+        return f"{what} on withdrawn documents, which are named below under Withdrawals"
+
+
+def write_report(
+    database: Database,
+    campaign: str,
+    path: str | Path,
+    *,
+    audit: AuditReport | None = None,
+    exclude_tainted: bool = False,
+) -> Path:
     """Write a campaign's report: one HTML file that loads nothing.
 
     Parameters
@@ -78,6 +111,8 @@ def write_report(database: Database, campaign: str, path: str | Path, *, audit: 
         The file to write; an existing one is replaced once the new one is complete.
     audit : AuditReport, optional
         Outcome of an audit, shown if given.
+    exclude_tainted : bool
+        Leave out what stands on withdrawn documents, instead of marking it.
 
     Returns
     -------
@@ -93,13 +128,16 @@ def write_report(database: Database, campaign: str, path: str | Path, *, audit: 
     """
     from markupsafe import Markup
 
+    from lipsdb.provenance.withdrawal import taint
+
     target = Path(path)
     if target.is_dir() or not target.absolute().parent.is_dir():
         raise BadInputError(
             f"{str(path)!r} cannot be written; give a file in a folder that exists, such as report.html"
         )
+    stand = _Standing(taint(database), exclude_tainted)
     contents = read_contents(database, campaign)
-    text = _page(database, contents, audit, Markup)
+    text = _page(database, contents.without(stand.taint) if exclude_tainted else contents, audit, stand, Markup)
     temporary = target.with_name(f".{target.name}.part")
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -109,7 +147,7 @@ def write_report(database: Database, campaign: str, path: str | Path, *, audit: 
     return target
 
 
-def _page(database: Database, contents: Contents, audit: AuditReport | None, markup: Any) -> str:
+def _page(database: Database, contents: Contents, audit: AuditReport | None, stand: _Standing, markup: Any) -> str:
     from jinja2 import Environment, StrictUndefined
     from plotly.offline import get_plotlyjs
 
@@ -118,22 +156,26 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, mar
     from lipsdb.queries.report import drawings
     from lipsdb.queries.report.html_table import html_table
     from lipsdb.queries.report.run_table import run_rows, run_table
+    from lipsdb.queries.tainting import mark
 
     origins = Origins(database)
-    answers = list(_answers(database, contents, origins))
+    answers = list(_answers(database, contents, origins, stand))
     kinds = {work: kind for kind, work in WORK.items()}
 
     def of_cost(row: CostRow) -> list[str]:
         return contents.of_work(kinds.get(row.work), row.activity, elsewhere=row.elsewhere)
 
-    test = html_table(QUERIES["prediction_errors"].table(database, campaign=contents.name), origins)
+    test = html_table(QUERIES["prediction_errors"].table(database, contents.name, **stand.asked), origins)
+    withdrawals = html_table(_withdrawals(database, contents.name, stand), origins)
     tables = [
         html_table(table, origins, of_cost if table.name == "cost" else None)
-        for table in _tables(database, contents.name)
+        for table in _tables(database, contents.name, stand)
     ]
-    runs = html_table(run_table(run_rows(contents)), origins)
+    marked = mark(run_rows(contents), stand.taint)
+    runs = html_table(marked.remarked(run_table(marked.rows)), origins)
     potentials = list(_potentials(contents, origins))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["tainted"] = stand.tainted
     environment.filters["printed"] = lambda value: "" if value is None else _printed(value)
     folder = resources.files(__package__)
 
@@ -148,7 +190,9 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, mar
         script=markup(own("page.js")),
         plotly=markup(get_plotlyjs()),
         facts=_facts(contents),
-        sections=_SECTIONS,
+        sections=[section for section in _SECTIONS if section[0] != "withdrawals" or withdrawals.rows],
+        withdrawals=withdrawals,
+        clean=" that stands on nothing withdrawn" if stand.exclude else "",
         answers=answers,
         comparisons=list(drawings.comparison_drawings(contents)),
         arrhenius=drawings.arrhenius_drawing(contents),
@@ -160,6 +204,7 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, mar
         run_table=runs,
         tables=tables,
         audit=audit,
+        last_audit=_last_audit(database, contents.name),
         audit_shown=_AUDIT_FINDINGS_SHOWN,
         file_name=contents.campaign["answer"]["file"]["name"],
         made_with=_versions(contents),
@@ -179,20 +224,37 @@ def _printed(value: float) -> str:
     return format_number(value, max(digits, 2))
 
 
-def _tables(database: Database, campaign: str) -> Iterator[Any]:
+def _withdrawals(database: Database, campaign: str, stand: _Standing) -> Table:
+    """The withdrawals in force that concern a campaign."""
+    from lipsdb.queries import withdrawals
+
+    found = withdrawals.rows(database, campaign) if stand.taint.withdrawn else []
+    return withdrawals.table([row for row in found if row.withdrawn])
+
+
+def _last_audit(database: Database, campaign: str) -> tuple[str, str] | None:
+    """Summary and id of the newest stored audit of the database or the campaign."""
+    from lipsdb.provenance.summaries import summary_fields, summary_of
+
+    chosen = {"asked.campaign": {"$in": [None, campaign]}}
+    found = database.query("audits", chosen, summary_fields("audit"), {"asked.started_at": -1}, 1)
+    return next(((summary_of(document).removeprefix("audit: "), document["_id"]) for document in found), None)
+
+
+def _tables(database: Database, campaign: str, stand: _Standing) -> Iterator[Any]:
     from lipsdb.queries.catalogue import QUERIES
 
     for name in TABLES:
-        yield QUERIES[name].table(database, campaign=campaign)
+        yield QUERIES[name].table(database, campaign, **stand.asked)
 
 
-def _answers(database: Database, contents: Contents, origins: Origins) -> Iterator[_Answer]:
-    from lipsdb.queries import arrhenius
+def _answers(database: Database, contents: Contents, origins: Origins, stand: _Standing) -> Iterator[_Answer]:
+    from lipsdb.queries.catalogue import QUERIES
     from lipsdb.queries.cells import format_measured, format_number, format_range
     from lipsdb.queries.report.html_table import flag_class
     from lipsdb.queries.tables import FOOTNOTES
 
-    for row in arrhenius.rows(database, contents.name):
+    for row in QUERIES["arrhenius"].rows(database, contents.name, **stand.asked):
         origins.ask([row.id])
         yield _Answer(
             id=row.id,

@@ -58,7 +58,13 @@ class Author:
         self.put("campaign", {"name": name, "specification": specification}, {"file": {}}, campaigns=[name])
 
     def diffusion(
-        self, temperature: float, seed: int, D: float, campaigns: Sequence[str] = (), **changes: Any
+        self,
+        temperature: float,
+        seed: int,
+        D: float,
+        campaigns: Sequence[str] = (),
+        links: Sequence[dict[str, str]] = (),
+        **changes: Any,
     ) -> dict[str, str]:
         answer = {
             "conditions": conditions()
@@ -81,7 +87,7 @@ class Author:
             "msd": {"lag_ps": np.arange(3.0), "msd_A2": np.arange(3.0)},
         }
         asked = {"property": "diffusion", "parameters": {"T": temperature, "seed": seed, **changes}}
-        return self.put("property", asked, answer | changes, campaigns=campaigns)
+        return self.put("property", asked, answer | changes, links, campaigns)
 
     def arrhenius(
         self, sources: Sequence[dict[str, str]], campaigns: Sequence[str] = (), **changes: Any

