@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ from lipsdb.documents import document_types
 from lipsdb.documents.base import Document, Input, MadeBy, Model
 from lipsdb.documents.label import LabelAsked
 from lipsdb.errors import BadInputError, RefusedError
+from lipsdb.export.private import names_of_this_machine
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import reference as reference_of
+from lipsdb.provenance.withdrawal import Withdrawn, withdrawn
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store.database import Database, connect
 from lipsdb.workflows.refusals import FINAL_GATES, in_order, refusal_of, refusals_of
@@ -94,15 +97,26 @@ class Question:
     category: str
     options: dict[str, Any] = field(default_factory=dict)
     _id: list[str] = field(default_factory=list, repr=False, compare=False)
+    _answers: list[str] = field(default_factory=list, repr=False, compare=False)  # withdrawn ones
 
     @property
     def model(self) -> type[Document]:
         """The document's model."""
         return document_types()[self.kind]
 
-    def id(self, database: Database) -> str:
-        """Identity of the document, known before it exists."""
+    def id(self, database: Database, in_force: Mapping[str, Withdrawn] | None = None) -> str:
+        """Identity of the document, known before it exists.
+
+        If the answer was withdrawn, it is that of the next attempt.
+
+        Parameters
+        ----------
+        database : Database
+        in_force : mapping, optional
+            The withdrawals in force, if they were read already.
+        """
         if not self._id:
+            in_force = withdrawn(database) if in_force is None else in_force
             links: list[Input] = []
             for link in self.inputs:
                 if isinstance(link, Selection):
@@ -110,14 +124,31 @@ class Question:
                 elif isinstance(link[1], Question):
                     source = link[1]
                     links.append(
-                        Input(role=link[0], collection=source.model.collection(), id=source.id(database), content="")
+                        Input(
+                            role=link[0],
+                            collection=source.model.collection(),
+                            id=source.id(database, in_force),
+                            content="",
+                        )
                     )
                 else:
                     links.append(Input.of(link[0], link[1]))
             refused = refusals_of(database, [link.id for link in links if link.role == "label"])
             links = [Input.of("label", refused[link.id]) if link.id in refused else link for link in links]
-            self._id.append(self.model.identity_of(self.asked, in_order(links)))
+            ids = (self.model.identity_of(self.asked, in_order(links), attempt) for attempt in count())
+            self._answers.extend(takewhile(in_force.__contains__, ids))
+            self._id.append(self.model.identity_of(self.asked, in_order(links), self.attempt))
         return self._id[0]
+
+    @property
+    def attempt(self) -> int:
+        """How many answers to this question are withdrawn; known once its `id` is."""
+        return len(self._answers)
+
+    @property
+    def replaces(self) -> str | None:
+        """Id of the answer that was withdrawn last; known once its `id` is."""
+        return self._answers[-1] if self._answers else None
 
     @property
     def size(self) -> float:
@@ -129,6 +160,11 @@ class Question:
     def parents(self) -> list[Question]:
         """The questions that must be answered before."""
         return [link[1] for link in self.inputs if not isinstance(link, Selection) and isinstance(link[1], Question)]
+
+    def given(self) -> list[str]:
+        """Ids of the documents that it is made from, as far as they are no questions of their own."""
+        links = (link for link in self.inputs if not isinstance(link, Selection))
+        return [link[1]["id"] for link in links if not isinstance(link[1], Question)]
 
     def job(self, sources: Mapping[int, Any], campaigns: Sequence[str], document_id: str | None = None) -> Job:
         """The job that answers it.
@@ -149,7 +185,8 @@ class Question:
             else:
                 source = sources[id(link[1])] if isinstance(link[1], Question) else link[1]
                 links.append({"role": link[0], "reference": source})
-        made = answer(self.kind, self.asked.model_dump(), links, self.performer, self.options, list(campaigns))
+        asked = self.asked.model_dump()
+        made = answer(self.kind, asked, links, self.performer, self.options, list(campaigns), self.attempt)
         made.name = self.name
         made.metadata.update({"document": document_id, "campaigns": list(campaigns), "size": self.size})
         made.update_config({"manager_config": {"_category": self.category}})
@@ -220,10 +257,11 @@ class Workplace:
         return self.database.artifacts.put(source, name)
 
     def put_text(self, path: Path, name: str) -> dict[str, Any]:
-        """Store a log or an input as an artifact, without the paths of this machine: records are given away."""
+        """Store a log or an input as an artifact, without paths, host and user of this machine: it is given away."""
         text = path.read_text("utf-8", errors="replace")
         for folder, sign in ((str(self.folder), "."), (sys.prefix, "$PREFIX"), (str(Path.home()), "~")):
             text = _without(folder, sign, text)
+        text = names_of_this_machine(self.database.uri).without(text)
         return self.database.artifacts.put(text.encode(), name)
 
 
@@ -312,6 +350,7 @@ def answer(
     performer: str,
     options: dict[str, Any],
     campaigns: list[str],
+    attempt: int = 0,
 ) -> dict[str, str]:
     """Answer a question: return the reference of its document, after making it if it does not exist.
 
@@ -327,6 +366,8 @@ def answer(
         What changes the speed but not the answer.
     campaigns : list of str
         Who asks.
+    attempt : int
+        How many earlier answers were withdrawn.
 
     Returns
     -------
@@ -337,7 +378,7 @@ def answer(
     model = document_types()[kind]
     question = model.model_fields["asked"].annotation.model_validate(asked)  # type: ignore[union-attr]
     inputs = _inputs_of(database, links)
-    document_id = model.identity_of(question, inputs)
+    document_id = model.identity_of(question, inputs, attempt)
     _note_document(database, document_id)
     reference = _answered(database, document_id)
     if reference is None:
@@ -347,7 +388,7 @@ def answer(
                 watch = Stopwatch(performer.rpartition(":")[2], launch=_launch_of_this_job(database))
                 name = CURRENT_JOB.job.name if CURRENT_JOB.job is not None else document_id
                 place = Workplace(database, document_id, folder, lock_fd, watch, dict(options), name)
-                reference = _perform(place, model, question, inputs, performer, campaigns)
+                reference = _perform(place, model, question, inputs, performer, campaigns, attempt)
                 database.collection("progress").delete_one({"_id": document_id})
     database.join_campaigns([reference["id"]], campaigns)
     if kind == "run":
@@ -368,6 +409,7 @@ def _perform(
     inputs: list[Input],
     performer: str,
     campaigns: Sequence[str],
+    attempt: int = 0,
 ) -> dict[str, str]:
     """Do the work and store its document; for a label that fails its gate, store the refusal."""
     database = place.database
@@ -378,7 +420,9 @@ def _perform(
             raise  # the Firework fails and can be run again: a full disk is no property of the configuration
         refusal = refusal_of(place.document_id, place.name, question, inputs, place.origin, error)
         return database.insert(refusal.sealed(place.watch.made_by(versions_of(), place.logs), campaigns))
-    document = model(asked=question, inputs=inputs, answer=result, origin=place.origin).sealed(made_by, campaigns)
+    document = model(asked=question, inputs=inputs, answer=result, origin=place.origin, attempt=attempt).sealed(
+        made_by, campaigns
+    )
     if place.followers is None:
         return database.insert(document)
     # what was made from it first: a crash in between leaves labels without their run, which the next launch adds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from lipsdb.documents.level_of_theory import LevelOfTheory
 from lipsdb.errors import NotFoundError
 from lipsdb.ingest.record import adopt_potential, adopt_record
 from lipsdb.provenance.machine import Stopwatch, versions_of
+from lipsdb.provenance.withdrawal import Taint, Withdrawn, taint
 from lipsdb.store.database import Database
 from lipsdb.workflows.answering import Question
 from lipsdb.workflows.campaign_questions import ask
@@ -27,14 +29,15 @@ class PlannedQuestion:
 
     question: Question
     document_id: str
-    state: str  # 'known', 'refused', a FireWorks state, or 'to do'
+    state: str  # 'known', 'refused', 'tainted', a FireWorks state, or 'to do'
     fw_id: int | None
     core_seconds: float | None  # estimate; 0 for what is known, None if nothing like it was done before
+    withdrawn: tuple[Withdrawn, ...] = ()  # what it stands on, if tainted; what it is asked again for, if to do
 
     @property
     def answered(self) -> bool:
-        """Whether there is nothing left to compute."""
-        return self.state in {"known", "refused"}
+        """Whether there is nothing to compute."""
+        return self.state in {"known", "refused", "tainted"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class Plan:
 def plan(database: Database, file: CampaignFile) -> Plan:
     """Find out what a campaign would compute, what is known already, and what it would cost.
 
-    Costs are estimated from the database's own records of like work.
+    Costs are estimated from the database's own records of like work. What was withdrawn is asked again, and with it
+    what was made from it; what stands on something withdrawn that this campaign cannot ask again (an adopted
+    potential, say) is tainted, and is not computed.
     """
     from lipsdb.workflows.estimate import Estimates
     from lipsdb.workflows.launchpad import waiting_documents
@@ -62,24 +67,38 @@ def plan(database: Database, file: CampaignFile) -> Plan:
         questions, blocked = list(ask(database, file)), None
     except NotFoundError as error:  # labels to be computed again are not there yet
         return Plan([], str(error))
-    ids = []
+    ids, marks = [], taint(database)
     for question in questions:
         try:
-            ids.append(question.id(database))
+            ids.append(question.id(database, marks.withdrawn))
         except NotFoundError as error:
             blocked = str(error)
             break
     known, waiting, estimates = database.known(ids), waiting_documents(database, ids), Estimates(database)
     refused = refusals_of(database, ids)
     rows = []
+    standing = _standing_on(marks, questions, ids)
     for question, id_ in zip(questions, ids, strict=False):
-        if id_ in known or id_ in refused:
+        if standing[id_]:
+            rows.append(PlannedQuestion(question, id_, "tainted", None, 0.0, standing[id_]))
+        elif id_ in known or id_ in refused:
             rows.append(PlannedQuestion(question, id_, "known" if id_ in known else "refused", None, 0.0))
         else:
             firework = waiting.get(id_)
             state, fw_id = (firework["state"], firework["fw_id"]) if firework else ("to do", None)
-            rows.append(PlannedQuestion(question, id_, state, fw_id, estimates.core_seconds(question)))
+            again = () if question.replaces is None else (marks.withdrawn[question.replaces],)
+            rows.append(PlannedQuestion(question, id_, state, fw_id, estimates.core_seconds(question), again))
     return Plan(rows, blocked)
+
+
+def _standing_on(marks: Taint, questions: list[Question], ids: list[str]) -> dict[str, tuple[Withdrawn, ...]]:
+    """For each question, the withdrawn documents that its answer stands on or would stand on."""
+    found: dict[str, tuple[Withdrawn, ...]] = {}
+    by_question = {id(question): id_ for question, id_ in zip(questions, ids, strict=False)}
+    for question, id_ in zip(questions, ids, strict=False):
+        inherited = [one for parent in question.parents() for one in found.get(by_question[id(parent)], ())]
+        found[id_] = tuple(dict.fromkeys([*marks.of(id_, *question.given()), *inherited]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,7 @@ class Submission:
     n_known: int
     n_waiting: int
     n_submitted: int
+    n_tainted: int
     adopted: list[str]
     fw_ids: list[int]
 
@@ -106,7 +126,7 @@ def submit(database: Database, file: CampaignFile) -> Submission:
     from lipsdb.workflows.launchpad import initialise, launchpad
 
     name = file.campaign.name
-    _register(database, file)
+    registered = _register(database, file)
     for level in _levels(file):
         store_level(database, level)
     folders = [file.resolve(one.adopt) for one in file.campaign.potentials.values() if one.adopt is not None]
@@ -121,7 +141,7 @@ def submit(database: Database, file: CampaignFile) -> Submission:
     everything = [row.question for row in planned.rows]
     wanted = _wanted(everything, state, database)
     known = database.known(state) | refusals_of(database, list(state))
-    for kind_ids in _by_kind([id_ for id_ in state if state[id_] == "known"]):
+    for kind_ids in _by_kind([id_ for id_ in state if state[id_] in {"known", "tainted"} and id_ in known]):
         database.join_campaigns(kind_ids, [name])
         if kind_ids[0].startswith("run-"):
             join_labels_of_runs(database, kind_ids, [name])
@@ -142,12 +162,12 @@ def submit(database: Database, file: CampaignFile) -> Submission:
     if jobs:
         pad = launchpad(database)
         initialise(pad, database)
-        workflow = flow_to_workflow(
-            Flow(jobs, name=name), store=job_store(), metadata={"campaign": name, "file": file.path.name}
-        )
+        metadata = {"campaign": name, "campaign_id": registered["id"], "file": file.path.name}
+        workflow = flow_to_workflow(Flow(jobs, name=name), store=job_store(), metadata=metadata)
         fw_ids = sorted(pad.add_wf(workflow).values())
-    n_known = sum(state in {"known", "refused"} for state in state.values())
-    return Submission(n_known, len(state) - n_known - len(jobs), len(jobs), adopted, fw_ids)
+    counts = Counter("known" if here in {"known", "refused"} else here for here in state.values())
+    n_waiting = len(state) - counts["known"] - counts["tainted"] - len(jobs)
+    return Submission(counts["known"], n_waiting, len(jobs), counts["tainted"], adopted, fw_ids)
 
 
 def _wanted(questions: list[Question], state: dict[str, str], database: Database) -> set[str]:

@@ -13,6 +13,7 @@ from lipsdb.campaigns.load import CampaignFile
 from lipsdb.campaigns.properties import Arrhenius, Coordination, Diffusion
 from lipsdb.errors import BadInputError
 from lipsdb.ingest.record import read_record, reference_of_potential
+from lipsdb.provenance.withdrawal import taint
 from lipsdb.store.database import Database
 from lipsdb.workflows.aimd import AimdMaker
 from lipsdb.workflows.answering import Question
@@ -96,7 +97,7 @@ class _Asker:
 
     def __init__(self, database: Database, file: CampaignFile) -> None:
         self.database, self.file, self.campaign = database, file, file.campaign
-        self.asked = CampaignQuestions()
+        self.asked, self.taint = CampaignQuestions(), taint(database)
         self._open: list[str] = []
         self._adopted: dict[str, list[dict[str, str]]] = {}
 
@@ -177,12 +178,14 @@ class _Asker:
         return [maker(names.get(reference["id"], reference["id"])).question(reference) for reference in chosen]
 
     def chosen_labels(self, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-        """Selections of labels in the database, and references of adopted labels."""
+        """Selections of labels in the database, and references of adopted labels; without those that are tainted."""
         entries = {name: self.campaign.labels[name] for name in names}
         selections = [
             entry.model_dump(mode="json", exclude={"adopt"}) for entry in entries.values() if entry.adopt is None
         ]
-        return selections, [label for name in names for label in self._adopted_labels(name)]
+        tainted = self.taint.origins
+        adopted = (label for name in names for label in self._adopted_labels(name))
+        return selections, [label for label in adopted if label["id"] not in tainted]
 
     def _adopted_labels(self, name: str) -> list[dict[str, str]]:
         adopt = self.campaign.labels[name].adopt

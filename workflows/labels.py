@@ -10,6 +10,7 @@ import numpy as np
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.provenance.canonical import decode_array
 from lipsdb.provenance.sealing import reference
+from lipsdb.provenance.withdrawal import taint
 from lipsdb.store.database import Database
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ def select_labels(database: Database, criteria: Sequence[Mapping[str, Any]]) -> 
     ------
     NotFoundError
         If a named system has no labels.
+
+    Notes
+    -----
+    Labels that are withdrawn, or stand on something that is, are left out; the others stay those that were chosen.
     """
+    tainted = taint(database).origins
     chosen: dict[str, dict[str, str]] = {}
     for selection in criteria:
         query: dict[str, Any] = {
@@ -53,7 +59,8 @@ def select_labels(database: Database, criteria: Sequence[Mapping[str, Any]]) -> 
                 )
             labels.sort(key=lambda label: (label["origin"]["folder"], label["origin"]["frame"]))
             for label in labels[:: selection.get("stride", 1)][: selection.get("limit")]:
-                chosen[label["_id"]] = reference(label)
+                if label["_id"] not in tainted:
+                    chosen[label["_id"]] = reference(label)
     return [chosen[id_] for id_ in sorted(chosen)]
 
 

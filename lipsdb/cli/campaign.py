@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lipsdb.cli.options import CampaignFileArgument, JsonOption
 from lipsdb.cli.terminal import next_step, out, print_json
+
+if TYPE_CHECKING:
+    from lipsdb.workflows.campaign import Plan
 
 app = typer.Typer(help="Validate, plan and submit campaign files; look at how they go.", no_args_is_help=True)
 
@@ -64,6 +68,7 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
                 "state": row.state,
                 "fw_id": row.fw_id,
                 "core_seconds": row.core_seconds,
+                "withdrawn": [{"document": one.document, "reason": one.reason} for one in row.withdrawn],
             }
             for row in planned.rows
         ]
@@ -79,15 +84,20 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
     known, refused = (sum(row.state == state for row in planned.rows) for state in ("known", "refused"))
     estimates = [row.core_seconds for row in planned.rows if not row.answered]
     priced = [cost for cost in estimates if cost is not None]
-    waiting = len(planned.rows) - known - refused - len(planned.to_do)
+    waiting = sum(not row.answered for row in planned.rows) - len(planned.to_do)
     text = f"{known} known, {waiting} waiting or running, {len(planned.to_do)} to do"
     if refused:
         text += f", {refused} refused (`lipsdb list refused` says why)"
+    tainted = sum(row.state == "tainted" for row in planned.rows)
+    if tainted:
+        text += f", {tainted} tainted"
     if priced:
         text += f"; about {duration(sum(priced))} of core time"
     if len(priced) < len(estimates):
         text += f"; no record of like work for {len(estimates) - len(priced)} of them yet"
     out.print(text)
+    for line in _withdrawals(planned):
+        out.print(line)
     if planned.blocked:
         out.print(f"[yellow]the rest cannot be planned yet:[/yellow] {planned.blocked}")
     elif planned.to_do:
@@ -95,6 +105,19 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
     elif known + refused == len(planned.rows):
         tables = load_campaign(file).campaign.tables or ["labels"]
         next_step(f"everything is known: lipsdb query {tables[0]}")
+
+
+def _withdrawals(planned: Plan) -> Iterator[str]:
+    """What the plan has to do with withdrawn documents, a line each."""
+    again = {one.document: one for row in planned.rows if not row.answered for one in row.withdrawn}
+    tainted = {one.document: one for row in planned.rows if row.state == "tainted" for one in row.withdrawn}
+    for one in again.values():
+        yield f"asked again, with what was made from it: {one.document} ({one.reason})"
+    for one in tainted.values():
+        yield (
+            f"[yellow]tainted[/yellow] by {one.document} ({one.reason}): this campaign cannot ask for it again; give "
+            "it another potential, level or record, or train without it"
+        )
 
 
 @app.command()
@@ -111,8 +134,10 @@ def submit(file: CampaignFileArgument) -> None:
     write_fireworks_files(database, database.settings.home_folder / "fireworks")
     for id_ in result.adopted:
         out.print(f"adopted {id_}")
+    tainted = f", {result.n_tainted} tainted (`lipsdb campaign plan {file}` says why)" if result.n_tainted else ""
     out.print(
         f"{result.n_known} documents known, {result.n_waiting} waiting already, {result.n_submitted} jobs submitted"
+        + tainted
     )
     next_step(
         "lipsdb run"
@@ -156,7 +181,7 @@ def status(
         out.print(f"[red]Firework {failure.fw_id}[/red] {failure.name}: {failure.reason}")
     if failed:
         next_step(f"mend the cause, then: lipsdb lpad rerun_fws -i {failed[0].fw_id}")
-    elif set(counts) - {"known"}:
+    elif set(counts) - {"known", "refused", "tainted"}:
         next_step("lipsdb run")
     else:
         next_step(f"lipsdb report {loaded.campaign.name} -o report.html")

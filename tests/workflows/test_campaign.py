@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lipsdb.campaigns.load import load_campaign
+from lipsdb.campaigns.load import CampaignFile, load_campaign
 from lipsdb.errors import NotFoundError
 from lipsdb.provenance.audit import audit
+from lipsdb.provenance.withdrawal import taint, withdraw
 from lipsdb.store.database import Database
 from lipsdb.workflows.campaign import plan, submit
 from lipsdb.workflows.launchpad import launchpad, write_fireworks_files
@@ -70,11 +71,42 @@ def test_campaign_runs_once_and_is_known_afterwards(database: Database, small_ca
     report = audit(database)
     assert report.errors == []
 
+    _check_a_withdrawn_run_is_made_again(database, file, run_document["_id"])
+
     # a longer campaign: what is known is not asked for again, and like work gives an estimate
     longer = load_campaign(small_campaign(seeds=[1, 2]))
     rows = plan(database, longer).rows
     assert [row.state for row in rows].count("known") == 10
     assert all(row.core_seconds is not None and row.core_seconds > 0 for row in rows if row.state == "to do")
+
+
+def _check_a_withdrawn_run_is_made_again(database: Database, file: CampaignFile, id_: str) -> None:
+    withdraw(database, [id_], "its disk was bad", "Ada")
+    rows = plan(database, file).rows
+    again = [row for row in rows if row.state == "to do"]
+    assert sorted(row.question.kind for row in again) == ["property"] * 3 + ["run"]
+    assert [(row.question.attempt, row.question.replaces) for row in again if row.question.kind == "run"] == [(1, id_)]
+    assert {row.state for row in rows if row not in again} == {"known"}
+    assert submit(database, file).n_submitted == 4
+    assert run().failures == []
+    assert {row.state for row in plan(database, file).rows} == {"known"}
+    made = database.find(next(row.document_id for row in again if row.question.kind == "run"))
+    assert (made["attempt"], made["asked"]) == (1, database.find(id_)["asked"])
+    assert taint(database).of(made["_id"]) == ()
+    assert audit(database).errors == []
+
+    withdraw(database, [id_], "its disk was good", "Ada", undo=True)
+    rows = plan(database, file).rows
+    assert {row.state for row in rows} == {"known"}
+    assert id_ in {row.document_id for row in rows}
+
+    label = database.find(next(iter(database.query("datasets")))["_id"])["inputs"][0]["id"]
+    withdraw(database, [label], "another functional", "Ada")  # known by its hash only: the potential is adopted
+    rows = plan(database, file).rows
+    assert [row.question.kind for row in rows if row.state == "known"] == ["structure"]
+    assert {one.document for row in rows if row.state == "tainted" for one in row.withdrawn} == {label}
+    assert submit(database, file).n_tainted == N_JOBS - 1
+    withdraw(database, [label], "the same functional", "Ada", undo=True)
 
 
 def test_rerun_of_a_finished_md_job_by_plain_fireworks_leaves_one_document(

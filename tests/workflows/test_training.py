@@ -110,13 +110,15 @@ def test_trained_potential_can_be_adopted_elsewhere_with_its_record(
     assert other_database.find(adopted["id"])["seal"] == potential["seal"]
     model = potential["answer"]["model"]["sha256"]
     assert other_database.artifacts.read(model) == database.artifacts.read(model)
-    states = [node.state for node in lineage(other_database, adopted["id"]).nodes.values() if node.kind == "label"]
+    found = lineage(other_database, adopted["id"]).states
+    states = [state for id_, state in found.items() if id_.startswith("label-")]
     assert states == ["external"] * N_FRAMES
     assert audit(other_database).errors == []
 
     # as soon as the labels come in, the links resolve, and the audit checks them
     ingest_deepmd(other_database, labels, "lennard-jones", source="made up")
-    states = [node.state for node in lineage(other_database, adopted["id"]).nodes.values() if node.kind == "label"]
+    found = lineage(other_database, adopted["id"]).states
+    states = [state for id_, state in found.items() if id_.startswith("label-")]
     assert states == ["present"] * N_FRAMES
     other_database.collection("labels").delete_one({"_id": dataset["inputs"][0]["id"]})
     errors = audit(other_database).errors

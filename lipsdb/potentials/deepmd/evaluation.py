@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import atexit
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +51,7 @@ def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads
     """
     if not Path(model_path).exists():
         raise BadInputError(f"there is no model {model_path}: give a frozen model (.pb).")
-    with environment(thread_variables(threads)):
+    with environment(thread_variables(threads)), _without_messages():
         from deepmd.infer import DeepPot
 
         model = DeepPot(str(model_path), auto_batch_size=True)
@@ -57,6 +61,26 @@ def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads
         errors={name: prediction_errors([(systems[name], predicted)]) for name, predicted in predictions.items()},
         overall=prediction_errors((systems[name], predicted) for name, predicted in predictions.items()),
     )
+
+
+@contextlib.contextmanager
+def _without_messages() -> Iterator[None]:
+    """Keep what TensorFlow and DeePMD-kit say of the machine (it has no GPU …) off the terminal; errors are raised."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    _silence()
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        atexit.unregister(_silence)
+        atexit.register(_silence)  # their libraries speak once more when the process ends
+
+
+def _silence() -> None:
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 def _predict(model: Any, name: str, frames: LabelledFrames) -> Predictions:
