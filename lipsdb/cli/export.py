@@ -1,18 +1,21 @@
-"""``lipsdb export``: labels, potentials and files out."""
+"""``lipsdb export``: labels, potentials, files and whole campaigns out."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lipsdb.cli.options import CampaignOption, IdArgument
-from lipsdb.cli.terminal import next_step, out
+from lipsdb.cli.terminal import next_step, out, progress_bar
 from lipsdb.errors import BadInputError, NotFoundError
 
-app = typer.Typer(help="Write labels, potentials and files out.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from lipsdb.store.database import Database
+
+app = typer.Typer(help="Write labels, potentials, files and whole campaigns out.", no_args_is_help=True)
 
 
 class LabelFormatName(StrEnum):
@@ -114,3 +117,63 @@ def files(
     output.mkdir(parents=True, exist_ok=True)
     for reference in references:
         out.print(str(database.artifacts.save(reference["sha256"], output / Path(reference["name"]).name)))
+
+
+@app.command()
+def archive(
+    campaign: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write: a zip file, an RO-Crate.", show_default=False)
+    ],
+    with_hosts: Annotated[
+        bool,
+        typer.Option("--with-hosts", help="Names of hosts and users may stand in it; files that name them come along."),
+    ] = False,
+) -> None:
+    """Write a campaign with everything its numbers stand on into one file that a stranger can verify."""
+    from lipsdb.export.archive import export_archive
+    from lipsdb.store.database import connect
+
+    database = connect()
+    with progress_bar() as bar:
+        task = bar.add_task("archive", total=None)
+        written = export_archive(
+            database,
+            campaign,
+            output,
+            _tables(database, campaign),
+            with_hosts=with_hosts,
+            progress=lambda stage, done, total: bar.update(
+                task, description=stage, completed=done, total=total or None
+            ),
+        )
+    for file in written.withheld:
+        out.print(f"withheld {file.sha256} {file.name} ({file.size} bytes): {file.reason}", markup=False)
+    counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in written.documents.items())
+    elsewhere = f", {written.n_externals} documents by hash only" if written.n_externals else ""
+    out.print(
+        f"{written.path} ({written.path.stat().st_size / 1e6:.1f} MB): {counts}, {written.n_artifacts} files{elsewhere}"
+    )
+    out.print(f"fingerprint {written.fingerprint}")
+    if written.withheld:
+        next_step("to have the withheld files in it, too: --with-hosts")
+    next_step(f"lipsdb verify {written.path}")
+
+
+def _tables(database: Database, campaign: str) -> dict[str, str]:
+    """Every table of the campaign that has rows, in three formats, by file name."""
+    from dataclasses import replace
+
+    from lipsdb.queries.catalogue import QUERIES
+    from lipsdb.queries.tables import render
+
+    texts = {}
+    for query in QUERIES.values():
+        table = query.table(database, campaign)
+        if not table.rows:
+            continue
+        # other campaigns that asked for the same are not in the archive
+        alone = [replace(row, campaigns=(campaign,)) if hasattr(row, "campaigns") else row for row in table.rows]
+        for format_ in ("json", "csv", "md"):
+            texts[f"{query.name}.{format_}"] = render(replace(table, rows=alone), format_)
+    return texts

@@ -12,6 +12,7 @@ from bson import json_util
 
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.provenance.lineage import batches, by_collection, links_of
+from lipsdb.provenance.sealing import withheld
 from lipsdb.store.database import EXTERNALS, Database
 
 RECORD, FORMAT = "record.json", "lipsdb record 2"
@@ -56,12 +57,12 @@ def export_record(database: Database, ids: Sequence[str], folder: Path) -> Path:
 
     Notes
     -----
-    The labels of datasets and the potentials that moved runs stand in the record by id and content hash only, unless
-    they are wanted themselves or something else in it was made from them.
+    Names of hosts stay out. The labels of datasets and the potentials that moved runs stand in the record by id and
+    content hash only, unless they are wanted themselves or something else in it was made from them.
     """
     documents = _with_upstream(database, ids)
     order = TopologicalSorter({id_: _inputs_within(document) for id_, document in sorted(documents.items())})
-    ordered = [{**documents[id_], "campaigns": []} for id_ in order.static_order() if id_ in documents]
+    ordered = [{**withheld(documents[id_]), "campaigns": []} for id_ in order.static_order() if id_ in documents]
     (folder / ARTIFACTS_FOLDER).mkdir(parents=True, exist_ok=True)
     for sha256 in sorted({reference["sha256"] for reference in artifact_references(ordered)}):
         database.artifacts.save(sha256, folder / ARTIFACTS_FOLDER / sha256)
