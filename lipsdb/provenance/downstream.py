@@ -150,11 +150,18 @@ class Downstream:
 
     def pairs(self, kind: str, ids: Collection[str], labels: bool) -> Iterator[tuple[str, str]]:
         """Each of these with what was made directly from it; labels only from other labels, unless all are wanted."""
+        yield from self._pairs(ids, self._fields(kind, labels))
+
+    def _fields(self, kind: str, labels: bool) -> list[tuple[str, str]]:
+        """Collections and their fields that name what something was made from."""
         fields = [(name, "inputs.id") for name in self.naming(kind)]
         if kind != "label" and self.gives_labels(kind):
             self.origins  # noqa: B018 (makes the entries that are missing)
             fields = fields if labels else [pair for pair in fields if pair[0] != RESULTS["label"]]
             fields += [(LABEL_ORIGINS, "links.id"), (LABEL_ORIGINS, "beyond")]
+        return fields
+
+    def _pairs(self, ids: Collection[str], fields: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         for batch in _batches(ids):
             for name, field_ in fields:
                 for entry in self.database.mongo.aggregate(_consumers_of_each(batch, name, field_)):
@@ -169,6 +176,41 @@ class Downstream:
             for id_, name in (named | {entry["_id"]: entry["asked"]["property"] for entry in stored}).items():
                 groups.setdefault(name, set()).add(id_)
         return groups
+
+
+class _DownstreamOfComputing(Downstream):
+    """Steps that leave out those from where a configuration was taken to its label, or to its refusal."""
+
+    def _computing(self, kind: str, ids: Collection[str]) -> Collection[str]:
+        """Those that computed labels: levels of theory, ab initio runs, and runs that are not here to be asked."""
+        if kind != "run":
+            return ids if kind == "level_of_theory" else set()
+        others, runs = set(ids), self.database.collection(RESULTS["run"])
+        for batch in _batches(ids):
+            classical = {"_id": {"$in": batch}, "inputs.role": {"$ne": "level_of_theory"}}
+            others.difference_update(str(entry["_id"]) for entry in runs.find(classical, {"_id": 1}))
+        return others
+
+    def consumers(self, kind: str, ids: Collection[str]) -> Groups:
+        found = super().consumers(kind, ids)
+        if "refusal" in found:
+            computing = self._computing(kind, ids)
+            found["refusal"] = {str(one["_id"]) for one in self._naming_any(RESULTS["refusal"], computing, {"_id": 1})}
+        return found
+
+    def labels(self, kind: str, ids: Collection[str]) -> set[str]:
+        return super().labels(kind, self._computing(kind, ids))
+
+    def through_labels(self, kind: str, ids: Collection[str]) -> set[str]:
+        computing = self._computing(kind, ids)
+        return self.origins.made_from(computing, beyond=False) if computing and self.gives_labels(kind) else set()
+
+    def pairs(self, kind: str, ids: Collection[str], labels: bool) -> Iterator[tuple[str, str]]:
+        fields = self._fields(kind, labels)
+        of_configurations = {RESULTS["label"], RESULTS["refusal"], LABEL_ORIGINS}
+        yield from self._pairs(ids, [pair for pair in fields if pair[0] not in of_configurations])
+        computing = [pair for pair in fields if pair[0] in of_configurations and pair[1] != "beyond"]
+        yield from self._pairs(self._computing(kind, ids), computing)
 
 
 def _consumers_of_each(ids: list[str], collection: str, field_: str) -> list[dict[str, Any]]:
@@ -233,7 +275,9 @@ def _step(walk: Downstream, frontier: Groups, steps: set[tuple[str, str]]) -> Gr
     return following
 
 
-def origins_downstream(database: Database, roots: Iterable[str], *, labels: bool = True) -> dict[str, frozenset[str]]:
+def origins_downstream(
+    database: Database, roots: Iterable[str], *, labels: bool = True, configurations: bool = True
+) -> dict[str, frozenset[str]]:
     """Say of each document downstream of some others on which of them it stands.
 
     Parameters
@@ -244,6 +288,9 @@ def origins_downstream(database: Database, roots: Iterable[str], *, labels: bool
     labels : bool
         Whether the labels that were made from a root are listed, too. Hundreds of thousands may hang on a level of
         theory; leave them out where only what was made from them counts.
+    configurations : bool
+        Whether a label (or the refusal in its place) stands on the document that its configuration was taken from: a
+        structure, a run, another label. Without, it stands on what computed it: its level of theory, an ab initio run.
 
     Returns
     -------
@@ -251,7 +298,7 @@ def origins_downstream(database: Database, roots: Iterable[str], *, labels: bool
         Id of each document downstream (withdrawals and audits left out) to the roots that it stands on; the roots
         themselves are there, each mapped to at least itself.
     """
-    walk = Downstream(database)
+    walk = Downstream(database) if configurations else _DownstreamOfComputing(database)
     found: dict[str, frozenset[str]] = {root: frozenset([root]) for root in roots}
     frontier = set(found)
     while frontier:

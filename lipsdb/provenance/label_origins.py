@@ -68,13 +68,14 @@ class LabelOrigins:
             return [(RESULTS[id_.partition("-")[0]], id_) for id_ in sorted(only - known)]
         return [(name, id_) for name, id_ in _made_from_labels(self._database) if id_ not in known]
 
-    def made_from(self, ids: Iterable[str]) -> set[str]:
-        """Documents with labels that were made from any of these (labels that others were made from included)."""
+    def made_from(self, ids: Iterable[str], *, beyond: bool = True) -> set[str]:
+        """Documents with labels that were made from any of these; `beyond`: also through labels that they recompute."""
         wanted = list(ids)
-        found = {id_ for id_, entry in self._unstored.items() if not _sources(entry).isdisjoint(wanted)}
+        fields = ("links.id", "beyond") if beyond and self._any_beyond else ("links.id",)
+        found = {id_ for id_, entry in self._unstored.items() if not _sources(entry, beyond).isdisjoint(wanted)}
         for start in range(0, len(wanted), _AT_ONCE):
             batch = {"$in": wanted[start : start + _AT_ONCE]}
-            for field in ("links.id", "beyond") if self._any_beyond else ("links.id",):
+            for field in fields:
                 found.update(str(entry["_id"]) for entry in self._entries.find({field: batch}, {"_id": 1}))
         return found
 
@@ -96,8 +97,8 @@ class LabelOrigins:
         return found | {id_: entry for id_, entry in self._unstored.items() if id_ in ids}
 
 
-def _sources(entry: Mapping[str, Any]) -> set[str]:
-    return {link["id"] for link in entry["links"]}.union(entry["beyond"])
+def _sources(entry: Mapping[str, Any], beyond: bool) -> set[str]:
+    return {link["id"] for link in entry["links"]}.union(entry["beyond"] if beyond else ())
 
 
 def _mark(database: Database) -> str:

@@ -45,7 +45,10 @@ class Withdrawn:
 
 @dataclass(frozen=True)
 class Taint:
-    """What stands on withdrawn documents.
+    """What stands on withdrawn documents: everything that was made from them, however far.
+
+    A label stands on what computed it (its level of theory, an ab initio run), not on where its configuration came
+    from: it holds that configuration, and its energy and forces are right for it or not by themselves.
 
     Attributes
     ----------
@@ -89,7 +92,7 @@ def taint(database: Database) -> Taint:
     from lipsdb.provenance.lineage import origins_downstream
 
     in_force = withdrawn(database)
-    return Taint(in_force, origins_downstream(database, in_force)) if in_force else Taint()
+    return Taint(in_force, origins_downstream(database, in_force, configurations=False)) if in_force else Taint()
 
 
 def withdraw(

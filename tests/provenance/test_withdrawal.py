@@ -6,6 +6,7 @@ import pytest
 
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.provenance.audit import audit
+from lipsdb.provenance.sealing import reference, seal
 from lipsdb.provenance.withdrawal import Taint, taint, withdraw, withdrawn
 
 REASON, PERSON = "SCF converged to another state", "Ada"
@@ -91,3 +92,40 @@ def test_withdrawing_twice_names_who_did_it_first(graph: Any) -> None:
     record = next(graph.database.query("withdrawals"))["_id"]
     with pytest.raises(BadInputError, match="is a withdrawal, on which no result stands"):
         withdraw(graph.database, [record], REASON, PERSON)
+
+
+def store_labels_of_a_run(graph: Any, run: dict[str, Any], level: dict[str, Any]) -> tuple[str, str]:
+    """A label of a frame of a run, and a dataset of that label; their ids."""
+    stored, dataset = graph.documents[graph.of_kind("label")[0]], graph.documents[graph.of_kind("dataset")[0]]
+    links = [{"role": "level_of_theory", **reference(level)}, {"role": "run", **reference(run)}]
+    asked = stored["asked"] | {"geometry": None, "frame": 3}
+    label = seal("label", asked, links, stored["answer"], stored["made_by"], [], stored["origin"])
+    of_label = [{"role": "label", **reference(label)}]
+    made = seal("dataset", dataset["asked"], of_label, dataset["answer"], dataset["made_by"])
+    for document in (label, made):
+        graph.database.insert(document)
+    return label["_id"], made["_id"]
+
+
+@pytest.mark.parametrize("n_others", [0, 9])  # nine sets of roots and more are told apart by another query
+def test_a_label_stands_on_its_level_and_on_an_ab_initio_run_but_not_on_the_run_that_gave_its_frame(
+    graph: Any, n_others: int
+) -> None:
+    level, classical = (graph.documents[graph.of_kind(kind)[0]] for kind in ("level_of_theory", "run"))
+    of_level = [{"role": "level_of_theory", **reference(level)}, *classical["inputs"][:1]]
+    aimd = seal("run", {"program": "cp2k", "settings": {}}, of_level, classical["answer"], classical["made_by"])
+    graph.database.insert(aimd)
+    of_classical, of_aimd = (store_labels_of_a_run(graph, run, level) for run in (classical, aimd))
+    others = graph.of_kind("label")[:n_others]
+    withdraw(graph.database, [classical["_id"], *others], "its disk was bad", PERSON)
+    marks = taint(graph.database)
+    assert classical["_id"] in marks.origins
+    assert not {*of_classical, *of_aimd} & marks.origins.keys()
+    withdraw(graph.database, [aimd["_id"]], "its time step was too long", PERSON)
+    marks = taint(graph.database)
+    assert {one.document for one in marks.of(*of_aimd)} == {aimd["_id"]}
+    assert marks.of(*of_classical) == ()
+    withdraw(graph.database, [level["_id"]], "its basis set was too small", PERSON)
+    marks = taint(graph.database)
+    assert level["_id"] in {one.document for one in marks.of(of_classical[1])}
+    assert set(graph.of_kind("label")) <= marks.origins.keys()
