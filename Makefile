@@ -1,4 +1,4 @@
-# make demo   everything from an empty clone: environment, database, campaign, tables, report, audit
+# make demo   everything from an empty clone: environment, database, campaign, tables, audit, report, archive
 #             make demo DFT=1 also computes one of the shipped DFT labels again, live (needs CP2K)
 # make test   the tests
 # Both install what they need into .venv first; nothing outside this folder is touched.
@@ -19,6 +19,8 @@ demo: $(VENV)/.installed
 	$(BIN)/lipsdb query prediction_errors --campaign $(NAME)
 	$(BIN)/lipsdb audit --campaign $(NAME)
 	$(BIN)/lipsdb report $(NAME) --output report.html
+	$(BIN)/lipsdb export archive $(NAME) --output $(NAME).zip
+	$(BIN)/lipsdb verify $(NAME).zip
 ifdef DFT
 	$(BIN)/lipsdb campaign submit campaigns/quickstart/dft.yaml
 	$(BIN)/lipsdb run
@@ -54,4 +56,4 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 
 clean-demo: # stops the embedded server and deletes the database of this folder
 	-$(BIN)/lipsdb db stop
-	rm -rf .lipsdb report.html
+	rm -rf .lipsdb report.html $(NAME).zip

@@ -49,5 +49,8 @@ class Dataset(Document):
     """
 
     kind: ClassVar[str] = "dataset"
+    # no more than that: a dataset is inserted with as many keys as it has labels, all in one transaction, which has to
+    # fit into the part of the server's cache that may be unsaved
+    indexes = ([("inputs.id", 1)],)
     asked: DatasetAsked
     answer: DatasetAnswer
