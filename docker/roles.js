@@ -36,6 +36,7 @@
       {"resource": {"db": "lipsdb", "collection": "job_outputs"}, "actions": ["insert", "remove", "update"]},
       {"resource": {"db": "lipsdb", "collection": "progress"}, "actions": ["insert", "remove", "update"]},
       {"resource": {"db": "lipsdb", "collection": "externals"}, "actions": ["insert", "remove", "update"]},
+      {"resource": {"db": "lipsdb", "collection": "label_origins"}, "actions": ["insert", "remove", "update"]},
     ],
     "lipsdbManager": [
       {"resource": {"db": "lipsdb", "collection": ""}, "actions": ["collStats", "dbStats", "find", "listCollections", "listIndexes"]},
@@ -65,6 +66,7 @@
       {"resource": {"db": "lipsdb", "collection": "job_outputs"}, "actions": ["collMod", "createCollection", "createIndex", "dropCollection", "dropIndex", "insert", "remove", "update"]},
       {"resource": {"db": "lipsdb", "collection": "progress"}, "actions": ["collMod", "createCollection", "createIndex", "dropCollection", "dropIndex", "insert", "remove", "update"]},
       {"resource": {"db": "lipsdb", "collection": "externals"}, "actions": ["collMod", "createCollection", "createIndex", "dropCollection", "dropIndex", "insert", "remove", "update"]},
+      {"resource": {"db": "lipsdb", "collection": "label_origins"}, "actions": ["collMod", "createCollection", "createIndex", "dropCollection", "dropIndex", "insert", "remove", "update"]},
     ],
   };
   for (const [role, privileges] of Object.entries(roles)) {

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.withdrawal import undone_by
 from lipsdb.queries.aggregation import Aggregation, fetch, select
 from lipsdb.queries.tables import Column, Table, short_id
 
@@ -44,10 +45,10 @@ class WithdrawalRow:
 
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: the records of withdrawal by document, the latest last; those of all campaigns."""
-    record = {"id": "$_id", "asked": "$asked", "at": "$answer.at"}
+    record = {"_id": "$_id", "asked": "$asked", "at": "$answer.at", "inputs": "$inputs"}
     pipeline = [
         *select("withdrawals", {"asked.document": {"$gte": ""}}, None, campaigns=False),
-        {"$sort": {"asked.document": 1, "asked.number": 1, "answer.at": 1, "_id": 1}},
+        {"$sort": {"asked.document": 1, "answer.at": 1, "_id": 1}},
         {"$group": {"_id": "$asked.document", "records": {"$push": record}}},
         {"$sort": {"_id": 1}},
     ]
@@ -74,7 +75,7 @@ def rows(database: Database, campaign: str | None = None) -> list[WithdrawalRow]
     if not found:
         return []
     ids = [group["_id"] for group in found]
-    origins = origins_downstream(database, ids)
+    origins = origins_downstream(database, ids, configurations=False)
     if campaign is not None:
         wanted = _asked_for(database, list(origins), campaign)
         origins = {id_: roots for id_, roots in origins.items() if id_ in wanted}
@@ -100,8 +101,12 @@ def row_of(
 ) -> WithdrawalRow:
     """Make the row of one document from its records."""
     records, id_ = group["records"], group["_id"]
-    said = next(record for record in reversed(records) if record["asked"]["withdrawn"])
-    undone = None if said is records[-1] else records[-1]
+    undoing, by_id = undone_by(records), {record["_id"]: record for record in records}
+    said = max(  # one in force, if there is any; the newest
+        (record for record in records if record["asked"]["withdrawn"]),
+        key=lambda record: (record["_id"] not in undoing, record["at"]),
+    )
+    undone = by_id[undoing[said["_id"]]] if said["_id"] in undoing else None
     return WithdrawalRow(
         id=id_,
         kind=id_.partition("-")[0],
@@ -115,7 +120,7 @@ def row_of(
         undone_at=None if undone is None else undone["at"],
         downstream=tuple((kind, counts[kind]) for kind in COLLECTIONS if kind in counts),
         numbers=tuple(dict.fromkeys(numbers.get(id_, ()))),
-        records=tuple(record["id"] for record in records),
+        records=tuple(record["_id"] for record in records),
     )
 
 

@@ -1,4 +1,4 @@
-"""The session's own MongoDB server, and a database of its own for each test."""
+"""The session's own MongoDB server, and an empty database for each test."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
+from pymongo.database import Database as MongoDatabase
 
 from lipsdb.settings import Settings
-from lipsdb.store.database import Database, connect
+from lipsdb.store.database import BOOKKEEPING, Database, connect
 from lipsdb.store.server import EmbeddedServer
 
 
@@ -22,14 +25,45 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def emptied_databases(mongo_uri: str) -> Iterator[list[str]]:
+    """Names of databases that tests have left empty: making the collections and indexes of one takes over a second."""
+    names: list[str] = []
+    yield names
+    with MongoClient(mongo_uri) as client:
+        for name in names:
+            client.drop_database(name)
+
+
 @pytest.fixture
-def settings(mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings, in the environment too, that name a fresh database and an empty project folder."""
+def database_name(mongo_uri: str, emptied_databases: list[str]) -> Iterator[str]:
+    """Name of an empty database: a new one, or one that was emptied."""
+    name = emptied_databases.pop() if emptied_databases else f"test-{uuid.uuid4().hex}"
+    yield name
+    with MongoClient(mongo_uri) as client:
+        if _emptied(client[name]):
+            emptied_databases.append(name)
+        else:
+            client.drop_database(name)
+
+
+def _emptied(database: MongoDatabase[dict[str, Any]]) -> bool:
+    """Empty the collections of a database; False if nobody set it up."""
+    if database[BOOKKEEPING].find_one({"_id": "schema"}) is None:
+        return False
+    for name in database.list_collection_names():
+        database[name].delete_many({"_id": {"$nin": ["schema", "identifier"]}} if name == BOOKKEEPING else {})
+    return True
+
+
+@pytest.fixture
+def settings(mongo_uri: str, database_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings, in the environment too, that name an empty database and an empty project folder."""
     for name in [name for name in os.environ if name.startswith("LIPSDB_")]:
         monkeypatch.delenv(name)
     values = {
         "LIPSDB_MONGO_URI": mongo_uri,
-        "LIPSDB_DATABASE": f"test-{uuid.uuid4().hex}",
+        "LIPSDB_DATABASE": database_name,
         "LIPSDB_HOME": str(tmp_path / ".lipsdb"),
     }
     for name, value in values.items():
@@ -39,10 +73,9 @@ def settings(mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
-    """A connection to that fresh database, dropped at the end."""
+    """A connection to that database."""
     connected = connect(settings)
     yield connected
-    connected.client.drop_database(settings.database)
     connected.client.close()
 
 

@@ -32,7 +32,7 @@ from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.export.private import names_of_this_machine
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import reference as reference_of
-from lipsdb.provenance.withdrawal import Withdrawn, withdrawn
+from lipsdb.provenance.withdrawal import Withdrawn, taint, withdrawn
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store.database import Database, connect
 from lipsdb.workflows.refusals import FINAL_GATES, in_order, refusal_of, refusals_of
@@ -141,6 +141,11 @@ class Question:
         return self._id[0]
 
     @property
+    def known_id(self) -> str:
+        """Its `id`, once that was asked for; empty before."""
+        return self._id[0] if self._id else ""
+
+    @property
     def attempt(self) -> int:
         """How many answers to this question are withdrawn; known once its `id` is."""
         return len(self._answers)
@@ -161,10 +166,14 @@ class Question:
         """The questions that must be answered before."""
         return [link[1] for link in self.inputs if not isinstance(link, Selection) and isinstance(link[1], Question)]
 
-    def given(self) -> list[str]:
-        """Ids of the documents that it is made from, as far as they are no questions of their own."""
-        links = (link for link in self.inputs if not isinstance(link, Selection))
-        return [link[1]["id"] for link in links if not isinstance(link[1], Question)]
+    def computed_from(self) -> list[Question | str]:
+        """What must be right for the answer to be: questions, or ids of documents; not what a selection finds.
+
+        A label stands on its level of theory only: it holds its configuration, wherever that came from.
+        """
+        links = [link for link in self.inputs if not isinstance(link, Selection)]
+        links = [link for link in links if self.kind != "label" or link[0] == "level_of_theory"]
+        return [link[1] if isinstance(link[1], Question) else link[1]["id"] for link in links]
 
     def job(self, sources: Mapping[int, Any], campaigns: Sequence[str], document_id: str | None = None) -> Job:
         """The job that answers it.
@@ -378,6 +387,7 @@ def answer(
     model = document_types()[kind]
     question = model.model_fields["asked"].annotation.model_validate(asked)  # type: ignore[union-attr]
     inputs = _inputs_of(database, links)
+    _check_standing(database, kind, inputs)
     document_id = model.identity_of(question, inputs, attempt)
     _note_document(database, document_id)
     reference = _answered(database, document_id)
@@ -394,6 +404,17 @@ def answer(
     if kind == "run":
         join_labels_of_runs(database, [reference["id"]], campaigns)
     return reference
+
+
+def _check_standing(database: Database, kind: str, inputs: Sequence[Input]) -> None:
+    """Compute nothing on what was withdrawn after the job was submitted."""
+    marks = taint(database)
+    used = [link.id for link in inputs if kind != "label" or link.role == "level_of_theory"]
+    for said in marks.of(*used):
+        raise BadInputError(
+            f"it would stand on {said.document}, withdrawn by {said.by}: {said.reason}; submit the campaign again, "
+            "which asks otherwise, and give this Firework up (`lipsdb lpad defuse_fws`)"
+        )
 
 
 def _answered(database: Database, document_id: str) -> dict[str, str] | None:

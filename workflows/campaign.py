@@ -94,10 +94,11 @@ def plan(database: Database, file: CampaignFile) -> Plan:
 def _standing_on(marks: Taint, questions: list[Question], ids: list[str]) -> dict[str, tuple[Withdrawn, ...]]:
     """For each question, the withdrawn documents that its answer stands on or would stand on."""
     found: dict[str, tuple[Withdrawn, ...]] = {}
-    by_question = {id(question): id_ for question, id_ in zip(questions, ids, strict=False)}
     for question, id_ in zip(questions, ids, strict=False):
-        inherited = [one for parent in question.parents() for one in found.get(by_question[id(parent)], ())]
-        found[id_] = tuple(dict.fromkeys([*marks.of(id_, *question.given()), *inherited]))
+        standing = list(marks.of(id_))
+        for source in question.computed_from():
+            standing += marks.of(source) if isinstance(source, str) else found.get(source.known_id, ())
+        found[id_] = tuple(dict.fromkeys(standing))
     return found
 
 

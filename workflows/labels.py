@@ -32,11 +32,12 @@ def select_labels(database: Database, criteria: Sequence[Mapping[str, Any]]) -> 
     Raises
     ------
     NotFoundError
-        If a named system has no labels.
+        If a named system has no labels, or only withdrawn ones.
 
     Notes
     -----
-    Labels that are withdrawn, or stand on something that is, are left out; the others stay those that were chosen.
+    Labels that are withdrawn, or stand on something that is, are left out, or replaced by another answer to the same
+    question; the others stay those that were chosen.
     """
     tainted = taint(database).origins
     chosen: dict[str, dict[str, str]] = {}
@@ -47,7 +48,7 @@ def select_labels(database: Database, criteria: Sequence[Mapping[str, Any]]) -> 
         }
         if selection.get("iterations") is not None:
             query["origin.iteration"] = {"$in": list(selection["iterations"])}
-        fields = {"kind": 1, "content": 1, "origin": 1}
+        fields = {"kind": 1, "content": 1, "origin": 1, "asked": 1, "attempt": 1}
         by_system: dict[str, list[dict[str, Any]]] = {name: [] for name in selection["systems"]}
         for label in database.collection("labels").find(query, fields):
             by_system[label["origin"]["system"]].append(label)
@@ -57,11 +58,27 @@ def select_labels(database: Database, criteria: Sequence[Mapping[str, Any]]) -> 
                     f"no labels of {system!r} at level of theory {selection['level_of_theory']!r} in this database; "
                     "`lipsdb query labels --by system` shows what there is, `lipsdb ingest` brings labels in"
                 )
-            labels.sort(key=lambda label: (label["origin"]["folder"], label["origin"]["frame"]))
-            for label in labels[:: selection.get("stride", 1)][: selection.get("limit")]:
-                if label["_id"] not in tainted:
-                    chosen[label["_id"]] = reference(label)
+            wanted = _attempts(labels)[:: selection.get("stride", 1)][: selection.get("limit")]
+            clean = [next((one for one in attempts if one["_id"] not in tainted), None) for attempts in wanted]
+            kept = {label["_id"]: reference(label) for label in clean if label is not None}
+            if not kept:
+                first = next(iter(tainted[wanted[0][0]["_id"]]))
+                raise NotFoundError(
+                    f"all {len(wanted)} labels of {system!r} at level of theory {selection['level_of_theory']!r} stand "
+                    f"on something withdrawn ({first}); `lipsdb query withdrawals` says why, other labels are needed"
+                )
+            chosen |= kept
     return [chosen[id_] for id_ in sorted(chosen)]
+
+
+def _attempts(labels: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The answers to each question in the order of folders and frames; a withdrawn one may have been asked again."""
+    questions: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for label in sorted(labels, key=lambda label: label.get("attempt", 0)):
+        origin, asked = label["origin"], label["asked"]
+        question = (origin["folder"], origin["frame"], asked.get("geometry") or "", asked.get("repeat", 0))
+        questions.setdefault(question, []).append(label)
+    return [questions[key] for key in sorted(questions)]
 
 
 def load_labels(database: Database, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

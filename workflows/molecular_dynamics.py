@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lipsdb.documents.base import ArtifactReference, Input, MadeBy
@@ -74,7 +75,7 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
             f"it was trained for {', '.join(potential.answer.elements)}"
         )
     settings = MDSettings.model_validate(asked.settings)
-    model_name = potential.answer.model.name
+    model_name = Path(potential.answer.model.name).name
     place.database.artifacts.save(potential.answer.model.sha256, place.folder / model_name)
     result = run_lammps(
         place.folder,

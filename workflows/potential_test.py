@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,7 +92,8 @@ def measure_prediction_errors(
     if not ids:
         raise BadInputError("all labels to test against were refused; `lipsdb list refused` says why")
     labels = load_labels(place.database, ids)
-    path = place.database.artifacts.save(potential.answer.model.sha256, place.folder / potential.answer.model.name)
+    model = potential.answer.model
+    path = place.database.artifacts.save(model.sha256, place.folder / Path(model.name).name)
     groups = _groups(labels)
     frames = {key: frames_of_labels([labels[id_] for id_ in members])[0][1] for key, members in groups.items()}
     predictions = _evaluator(potential.asked.engine)(path, frames, int(place.options.get("threads", 1)))

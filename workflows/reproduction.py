@@ -263,7 +263,7 @@ def _check_energies(
     id_, counted = what
     model = database.find(potential)["answer"]["model"]
     with TemporaryDirectory(prefix="lipsdb-reproduction-") as folder:
-        path = database.artifacts.save(model["sha256"], Path(folder) / model["name"])
+        path = database.artifacts.save(model["sha256"], Path(folder) / Path(model["name"]).name)
         systems = {str(number): _wrapped(frame) for number, frame in zip(numbers, frames, strict=True)}
         predictions = evaluate(path, systems).predictions
     for number, frame, before in zip(numbers, frames, recorded, strict=True):

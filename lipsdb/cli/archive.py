@@ -9,6 +9,7 @@ import typer
 
 from lipsdb.cli.options import CampaignOption, JsonOption
 from lipsdb.cli.terminal import next_step, out, print_json, progress_bar
+from lipsdb.cli.withdraw import changes
 
 import_app = typer.Typer(help="Bring whole campaigns in.", no_args_is_help=True)
 ArchiveArgument = Annotated[
@@ -26,12 +27,15 @@ def add_commands(app: typer.Typer) -> None:
 def archive(file: ArchiveArgument, campaign: CampaignOption = None) -> None:
     """Take an archive into this database: the same ids, contents and tables. A second time adds nothing."""
     from lipsdb.ingest.archive import import_archive
+    from lipsdb.provenance.withdrawal import taint
     from lipsdb.store.database import connect
 
+    database = connect()
+    before = taint(database)
     with progress_bar() as bar:
         task = bar.add_task("import", total=None)
         taken = import_archive(
-            connect(),
+            database,
             file,
             [campaign] if campaign else [],
             lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total or None),
@@ -43,6 +47,8 @@ def archive(file: ArchiveArgument, campaign: CampaignOption = None) -> None:
     )
     if taken.withheld:
         out.print(f"{len(taken.withheld)} files are known by hash only: they were withheld")
+    for line in changes(before, taint(database)):
+        out.print(line)
     next_step(f"lipsdb audit -c {taken.campaign}, or lipsdb report {taken.campaign} -o report.html")
 
 

@@ -92,16 +92,12 @@ def show(
 
 def _standing(database: Database, id_: str) -> list[str]:
     """Whether a document is withdrawn, or what it stands on is: a line each, the first few."""
-    from lipsdb.provenance.lineage import upstream_ids
-    from lipsdb.provenance.withdrawal import withdrawn
+    from lipsdb.provenance.withdrawal import taint
 
-    in_force = withdrawn(database)
-    if not in_force or id_.partition("-")[0] in RECORDS:
-        return []
-    found = sorted(in_force.keys() & upstream_ids(database, [id_]), key=lambda one: (one != id_, one))
+    found = sorted(taint(database).of(id_), key=lambda said: (said.document != id_, said.document))
     lines = []
-    for one in found[:_NAMED]:
-        said, what = in_force[one], "withdrawn" if one == id_ else f"tainted: it stands on {one}, withdrawn"
+    for said in found[:_NAMED]:
+        what = "withdrawn" if said.document == id_ else f"tainted: it stands on {said.document}, withdrawn"
         lines.append(f"{what} by {said.by} on {said.at:%Y-%m-%d}: {said.reason} ({said.record})")
     return lines + (
         [f"and {len(found) - _NAMED} more; `lipsdb list withdrawal` has all"] if len(found) > _NAMED else []

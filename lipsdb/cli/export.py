@@ -10,6 +10,7 @@ import typer
 
 from lipsdb.cli.options import CampaignOption, IdArgument
 from lipsdb.cli.terminal import next_step, out, progress_bar
+from lipsdb.cli.withdraw import warn
 from lipsdb.errors import BadInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def labels(
         str | None, typer.Option(metavar="ID", help="Only the labels of this dataset.", show_default=False)
     ] = None,
     campaign: CampaignOption = None,
+    exclude_tainted: Annotated[
+        bool, typer.Option("--exclude-tainted", help="Leave out labels that stand on withdrawn documents.")
+    ] = False,
 ) -> None:
     """Write labels for other programs or databases: energy, forces and virial in eV and Å."""
     from lipsdb.export.labels import export_labels
@@ -71,7 +75,13 @@ def labels(
         level_of_theory=level_of_theory,
         dataset=dataset,
         campaign=campaign,
+        exclude_tainted=exclude_tainted,
     )
+    labels_ = f"{written.n_tainted} of the labels that match"
+    if exclude_tainted:
+        warn(f"{labels_} are left out; they stand on withdrawn documents", written.withdrawals)
+    else:
+        warn(f"{labels_} stand on withdrawn documents (--exclude-tainted leaves them out)", written.withdrawals)
     for path in written.paths:
         out.print(str(path), markup=False)
     if format_ is LabelFormatName.record:
@@ -93,9 +103,12 @@ def potential(
 ) -> None:
     """Write a potential with its record and files, for another database to adopt."""
     from lipsdb.export.record import export_potential
+    from lipsdb.provenance.withdrawal import taint
     from lipsdb.store.database import connect
 
-    record = export_potential(connect(), id_, output)
+    database = connect()
+    record = export_potential(database, id_, output)
+    warn("the potential stands on withdrawn documents", taint(database).of(database.find(id_)["_id"]))
     out.print(f"{record} and {len(list((output / 'artifacts').iterdir()))} files")
     next_step(f"in a campaign file: potentials: {{NAME: {{adopt: {output}}}}}, or lipsdb ingest potential {output}")
 

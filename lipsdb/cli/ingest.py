@@ -9,6 +9,7 @@ import typer
 
 from lipsdb.cli.options import CampaignOption
 from lipsdb.cli.terminal import err, next_step, out, progress_bar
+from lipsdb.cli.withdraw import changes
 
 if TYPE_CHECKING:
     from lipsdb.ingest.storing import IngestSummary, LabelFormat, PartOutcome
@@ -207,10 +208,15 @@ def potential(
 ) -> None:
     """Adopt a potential that was trained elsewhere, with the record of how it was made."""
     from lipsdb.ingest.record import adopt_potential
+    from lipsdb.provenance.withdrawal import taint
     from lipsdb.store.database import connect
 
-    reference = adopt_potential(connect(), path, [campaign] if campaign else [])
+    database = connect()
+    before = taint(database)
+    reference = adopt_potential(database, path, [campaign] if campaign else [])
     out.print(reference["id"])
+    for line in changes(before, taint(database)):
+        out.print(line)
     next_step(f"lipsdb lineage {reference['id']}")
 
 
@@ -229,9 +235,14 @@ def record(
     from collections import Counter
 
     from lipsdb.ingest.record import adopt_record
+    from lipsdb.provenance.withdrawal import taint
     from lipsdb.store.database import connect
 
-    adopted = adopt_record(connect(), path, [campaign] if campaign else [])
+    database = connect()
+    before = taint(database)
+    adopted = adopt_record(database, path, [campaign] if campaign else [])
     counts = Counter(reference["collection"] for reference in adopted)
     out.print(f"adopted: {', '.join(f'{number} {name}' for name, number in sorted(counts.items()))}")
+    for line in changes(before, taint(database)):
+        out.print(line)
     next_step(f"lipsdb lineage {adopted[0]['id']}")

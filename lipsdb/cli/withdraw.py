@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lipsdb.cli.terminal import next_step, out
+from lipsdb.cli.terminal import err, next_step, out
+
+if TYPE_CHECKING:
+    from lipsdb.provenance.withdrawal import Taint, Withdrawn
+
+_NAMED = 3
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -21,8 +28,6 @@ def withdraw(
     undo: Annotated[bool, typer.Option("--undo", help="Trust them again: undo their withdrawal.")] = False,
 ) -> None:
     """Withdraw documents: nothing is erased, but everything made from them is marked in every table and report."""
-    from collections import Counter
-
     from lipsdb.provenance import withdrawal
     from lipsdb.store.database import connect
 
@@ -30,10 +35,32 @@ def withdraw(
     before = withdrawal.taint(database)
     references = withdrawal.withdraw(database, ids, reason, by or database.settings.person or "", undo=undo)
     after = withdrawal.taint(database)
-    changed = before.origins.keys() ^ after.origins.keys()
     for reference in references:
         out.print(f"stored {reference['id']}")
-    kinds = Counter(id_.partition("-")[0] for id_ in changed)
-    what = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in sorted(kinds.items())) or "nothing"
-    out.print(f"{'clean again' if undo else 'tainted now'}: {what}")
+    for line in changes(before, after) or [f"{'clean again' if undo else 'tainted now'}: nothing"]:
+        out.print(line)
     next_step("lipsdb query withdrawals" if undo else "lipsdb campaign plan FILE, which tells what to compute again")
+
+
+def changes(before: Taint, after: Taint) -> list[str]:
+    """Lines that tell how many documents are tainted now that were not before, and how many are clean again."""
+    became = {
+        "tainted now": after.origins.keys() - before.origins.keys(),
+        "clean again": before.origins.keys() - after.origins.keys(),
+    }
+    counts = {what: Counter(id_.partition("-")[0].replace("_", " ") for id_ in ids) for what, ids in became.items()}
+    return [
+        f"{what}: {', '.join(f'{number} {kind}' for kind, number in sorted(kinds.items()))}"
+        for what, kinds in counts.items()
+        if kinds
+    ]
+
+
+def warn(what: str, withdrawals: Sequence[Withdrawn]) -> None:
+    """Say on standard error that what is written stands on withdrawn documents; nothing if there are none."""
+    if not withdrawals:
+        return
+    named = [f"{one.document} (by {one.by}: {one.reason})" for one in withdrawals[:_NAMED]]
+    if len(withdrawals) > _NAMED:
+        named.append(f"{len(withdrawals) - _NAMED} more (`lipsdb list withdrawal`)")
+    err.print(f"warning: {what}: {', '.join(named)}", style="yellow", markup=False)

@@ -14,6 +14,7 @@ class AuditAsked(Model):
     """What was to be looked at."""
 
     levels: list[str] = Field(description="'links', 'content', 'launches', 'rules', 'reproduction'.")
+    database: str | None = Field(None, description="Identifier of the database; None if unknown.")
     campaign: str | None = Field(description="Only this campaign and what it stands on; None for the whole database.")
     sample: int = Field(description="Properties and energies that were computed again.", ge=0)
     seed: int = Field(description="Seed of that choice.")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from lipsdb.provenance.canonical import decode_array, is_stored_array
 from lipsdb.provenance.kinds import COLLECTIONS
@@ -29,12 +29,29 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
+def is_file_name(name: Any) -> bool:
+    """Whether something is the name of a file and nothing more: joined to a folder, it stays in that folder.
+
+    Examples
+    --------
+    >>> is_file_name("model.pb"), is_file_name("../model.pb"), is_file_name("/etc/passwd"), is_file_name("..")
+    (True, False, False, False)
+    """
+    return isinstance(name, str) and name not in {"", ".", ".."} and name.isprintable() and "/" not in name
+
+
+def _file_name(name: str) -> str:
+    if not is_file_name(name):
+        raise ValueError(f"{name!r} is not the bare name of a file, such as 'model.pb'")
+    return name
+
+
 class ArtifactReference(Model):
     """A blob that belongs to a document."""
 
     sha256: str = Field(description="SHA-256 of the uncompressed bytes, hexadecimal; the artifact's id.")
     size: int = Field(description="Size in bytes, uncompressed.")
-    name: str = Field(description="File name under which it was made.")
+    name: Annotated[str, AfterValidator(_file_name)] = Field(description="File name under which it was made; no path.")
 
 
 class Input(Model):

@@ -27,9 +27,10 @@ class WithdrawalAnswer(Model):
 
 
 class Withdrawal(Document):
-    """Document of `withdrawals`; of the records about one document the one with the highest number counts.
+    """Document of `withdrawals`.
 
-    Its input is the document (role 'withdrawn'), with the content that it had.
+    Its inputs are the document (role 'withdrawn'), with the content that it had, and, if it undoes, the withdrawals
+    that it undoes (role 'withdrawal').
     """
 
     kind: ClassVar[str] = "withdrawal"

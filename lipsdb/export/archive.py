@@ -21,11 +21,11 @@ import lipsdb
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.export.archive_readme import readme
 from lipsdb.export.crate import CrateWriter
-from lipsdb.export.private import PrivateNames, private_names
+from lipsdb.export.private import PrivateNames, private_names, signatures
 from lipsdb.export.prov_file import prov_blocks
 from lipsdb.export.record import artifact_references
-from lipsdb.provenance.kinds import COLLECTIONS, RECORDS
-from lipsdb.provenance.lineage import batches, by_collection, upstream_ids
+from lipsdb.provenance.kinds import COLLECTIONS, RESULTS
+from lipsdb.provenance.lineage import batches, by_collection, links_of, upstream_ids
 from lipsdb.provenance.sealing import SCHEMA_VERSION, withheld
 from lipsdb.provenance.summaries import summary_fields
 from lipsdb.store.database import EXTERNALS, WITHHELD, Database
@@ -120,8 +120,9 @@ def export_archive(
     temporary = path.with_name(f".{path.name}.part")
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            crate = CrateWriter(archive, lambda where, text: _check_text(names, where, text))
-            writing = _Writing(database, crate, names, progress or (lambda stage, done, total: None))
+            check = partial(_check_text, None if names is None else names.signed(signatures(database, ids)))
+            crate = CrateWriter(archive, check)
+            writing = _Writing(database, crate, names, check, progress or (lambda stage, done, total: None))
             writing.documents(ids, asked_for, campaign)
             writing.artifacts()
             about = writing.about(campaign, len(externals))
@@ -155,25 +156,15 @@ def _newest(database: Database, campaign: str) -> dict[str, Any]:
 def _what_belongs(database: Database, campaign: str) -> tuple[set[str], list[str], list[dict[str, str]]]:
     """Ids that the campaign asked for; of all documents, records about them included; entries of those elsewhere."""
     roots = {
-        entry["_id"]
-        for name in COLLECTIONS.values()
-        for entry in database.query(name, {"campaigns": campaign}, ["_id"])
+        entry["_id"] for name in RESULTS.values() for entry in database.query(name, {"campaigns": campaign}, ["_id"])
     }
     named = upstream_ids(database, sorted(roots))
-    records: set[str] = set()
-    for kind in sorted(RECORDS):
-        collection = database.collection(COLLECTIONS[kind])
-        for batch in batches(sorted(named)):
-            records.update(entry["_id"] for entry in collection.find({"inputs.id": {"$in": batch}}, {"_id": 1}))
-    audits = database.collection(COLLECTIONS["audit"]).find({"asked.campaign": campaign}, {"_id": 1})
-    records.update(entry["_id"] for entry in audits)
-    named = upstream_ids(database, sorted(named | records))
     present: set[str] = set()
     for name, wanted in by_collection(named).items():
         present |= database.existing(next(kind for kind in COLLECTIONS if COLLECTIONS[kind] == name), wanted)
     externals: list[dict[str, str]] = []
     for batch in batches(sorted(named - present)):
-        found = database.collection(EXTERNALS).find({"_id": {"$in": batch}}).sort("_id", 1)
+        found = database.collection(EXTERNALS).find({"_id": {"$in": batch}})
         externals += [{"id": one["_id"], "collection": one["collection"], "content": one["content"]} for one in found]
     missing = sorted(named - present - {entry["id"] for entry in externals})
     if missing:
@@ -181,7 +172,24 @@ def _what_belongs(database: Database, campaign: str) -> tuple[set[str], list[str
             f"{len(missing)} of the documents that {campaign!r} stands on are not in this database ({missing[0]} …); "
             "`lipsdb audit` tells what is missing"
         )
-    return roots, sorted(present), externals
+    records, before = _records(database, campaign, named)
+    externals = sorted([*externals, *before], key=lambda entry: entry["id"])
+    return roots, sorted(present | records), externals
+
+
+def _records(database: Database, campaign: str, named: Set[str]) -> tuple[set[str], list[dict[str, str]]]:
+    """Ids of withdrawals of what is named and of audits of the campaign; entries of the audits before these.
+
+    An audit of the whole database names what other campaigns hold: it stays at home.
+    """
+    records: set[str] = set()
+    for batch in batches(sorted(named)):
+        found = database.collection(COLLECTIONS["withdrawal"]).find({"inputs.id": {"$in": batch}}, {"_id": 1})
+        records.update(entry["_id"] for entry in found)
+    audits = list(database.query(COLLECTIONS["audit"], {"asked.campaign": campaign}, ["inputs"]))
+    records.update(audit["_id"] for audit in audits)
+    links = {link["id"]: link for audit in audits for link in links_of(audit) if link["id"] not in records}
+    return records, [{key: link[key] for key in ("id", "collection", "content")} for link in links.values()]
 
 
 def _json(value: Any) -> str:
@@ -201,6 +209,7 @@ class _Writing:
     database: Database
     crate: CrateWriter
     names: PrivateNames | None  # that must not stand in it; None if all may
+    check: Callable[[str, str], None]  # of its texts
     report: Progress
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -225,7 +234,7 @@ class _Writing:
                 )
             self._note(document)
             text = _json(document | {"campaigns": [campaign] if document["_id"] in asked_for else []})
-            _check_text(self.names, document["_id"], text)
+            self.check(document["_id"], text)
             yield f"{text}\n".encode()
             self.report(collection.replace("_", " "), done + 1, len(ids))
 
@@ -241,18 +250,13 @@ class _Writing:
 
     def artifacts(self) -> None:
         """The files; those that give a name away are left out, with the reason."""
-        noted = {
-            entry["_id"]: WithheldFile(entry["_id"], entry["size"], entry["name"], entry["reason"])
-            for entry in self.database.query(WITHHELD)
-        }
+        noted = {entry["_id"]: entry["reason"] for entry in self.database.query(WITHHELD)}
         here = {entry["_id"] for entry in self.database.query("artifacts", {}, ["_id"])} if noted else set()
         for done, sha256 in enumerate(sorted(self.files)):
             self.report("artifacts", done, len(self.files))
-            if sha256 in noted and sha256 not in here:
-                self.left_out.append(noted[sha256])
-                continue
             size, name = self.files[sha256]["size"], self.files[sha256]["name"]
-            reason = self._gives_away(sha256, name)
+            elsewhere = sha256 in noted and sha256 not in here
+            reason = noted[sha256] if elsewhere else self._gives_away(sha256, name)
             if reason is not None:
                 self.left_out.append(WithheldFile(sha256, size, name, reason))
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,17 +20,34 @@ from lipsdb.potentials.training_set import LabelledFrames
 from lipsdb.provenance.canonical import decode_array
 from lipsdb.store.database import Database
 
+if TYPE_CHECKING:
+    from lipsdb.provenance.withdrawal import Withdrawn
+
 _BATCH = 2000
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_+.=-]+")
 
 
 @dataclass(frozen=True)
 class ExportedLabels:
-    """What was written."""
+    """What was written.
+
+    Attributes
+    ----------
+    paths : list of Path
+    n_labels : int
+    elements : list of str
+        Those of the types 0, 1 …, where the format has types.
+    n_tainted : int
+        Labels that match but stand on withdrawn documents; written all the same, unless they were to be left out.
+    withdrawals : tuple of Withdrawn
+        Of these documents.
+    """
 
     paths: list[Path]
     n_labels: int
-    elements: list[str]  # those of the types 0, 1 …, where the format has types
+    elements: list[str]
+    n_tainted: int = 0
+    withdrawals: tuple[Withdrawn, ...] = ()
 
 
 def export_labels(
@@ -42,6 +59,7 @@ def export_labels(
     level_of_theory: str | None = None,
     dataset: str | None = None,
     campaign: str | None = None,
+    exclude_tainted: bool = False,
 ) -> ExportedLabels:
     """Write the labels that match into a folder, by system.
 
@@ -61,6 +79,8 @@ def export_labels(
         Id of a dataset: its labels only.
     campaign : str, optional
         Labels that this campaign asked for only.
+    exclude_tainted : bool
+        Leave out labels that are withdrawn, or stand on withdrawn documents.
 
     Returns
     -------
@@ -69,7 +89,7 @@ def export_labels(
     Raises
     ------
     NotFoundError
-        If no label matches.
+        If no label matches, or all are left out.
     BadInputError
         If labels of several levels of theory match: their energies cannot be compared.
 
@@ -92,8 +112,17 @@ def export_labels(
     missing = sorted(set(systems) - {label["origin"]["system"] for label in found})
     if missing:
         raise NotFoundError(f"no labels of {missing[0]!r} match; `lipsdb query labels --by system` shows what there is")
+    tainted, withdrawals = _tainted(database, found)
+    if exclude_tainted:
+        found = [label for label in found if label["_id"] not in tainted]
+    if not found:
+        raise NotFoundError(
+            f"all {len(tainted)} labels that match stand on withdrawn documents (`lipsdb list withdrawal`); choose "
+            "others, or do without --exclude-tainted"
+        )
     if format == "record":
-        return ExportedLabels([export_record(database, [label["_id"] for label in found], folder)], len(found), [])
+        path = export_record(database, [label["_id"] for label in found], folder)
+        return ExportedLabels([path], len(found), [], len(tainted), withdrawals)
     levels = sorted({label["asked"]["level_of_theory"] for label in found})
     if len(levels) > 1:
         raise BadInputError(
@@ -104,7 +133,17 @@ def export_labels(
     numbers = sorted({int(number) for _, frames in parts for number in frames.numbers})
     elements = [chemical_symbols[number] for number in numbers]
     folder.mkdir(parents=True, exist_ok=True)
-    return ExportedLabels(writers[format](folder, parts, elements), len(found), elements)
+    paths = writers[format](folder, parts, elements)
+    return ExportedLabels(paths, len(found), elements, len(tainted), withdrawals)
+
+
+def _tainted(database: Database, labels: Sequence[Mapping[str, Any]]) -> tuple[set[str], tuple[Withdrawn, ...]]:
+    """Ids of the labels that stand on withdrawn documents, and the withdrawals of these."""
+    from lipsdb.provenance.withdrawal import taint
+
+    stands = taint(database)
+    tainted = {label["_id"] for label in labels} & stands.origins.keys()
+    return tainted, stands.of(*tainted)
 
 
 Parts = Sequence[tuple[str, LabelledFrames]]

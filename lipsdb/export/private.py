@@ -11,12 +11,13 @@ import getpass
 import platform
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.provenance.lineage import batches, by_collection
 
 if TYPE_CHECKING:
@@ -80,6 +81,17 @@ class PrivateNames:
             (name, sign, re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])"))
             for name, sign in sorted(named, key=lambda pair: (-len(pair[0]), pair))
         ]
+
+    def signed(self, signatures: Iterable[str]) -> PrivateNames:
+        """The same without the accounts by whose names people signed: these they gave away themselves.
+
+        Examples
+        --------
+        >>> PrivateNames(users=frozenset({"anna.k", "ben"})).signed(["Anna K. <anna.k@lab>"]).users
+        frozenset({'ben'})
+        """
+        named = {name for name, _, word in self._words for signature in signatures if word.search(signature)}
+        return replace(self, users=self.users - named)
 
     def found_in(self, text: str) -> str | None:
         """What a text gives away; None if nothing."""
@@ -207,3 +219,15 @@ def private_names(database: Database, ids: Iterable[str]) -> PrivateNames:
     found.update(str(value).partition(":")[0] for value in launches.distinct("fworker.name"))
     hosts = {form for host in found if not host.startswith("withheld:") for form in _forms(host)}
     return PrivateNames(frozenset(here.hosts | hosts - _NO_ONE), here.users, here.folders, here.secrets)
+
+
+def signatures(database: Database, ids: Iterable[str]) -> list[str]:
+    """The names of the people who withdrew something, of those withdrawals that are among these documents."""
+    name = COLLECTIONS["withdrawal"]
+    wanted = by_collection(ids).get(name, [])
+    found = {
+        str(by)
+        for batch in batches(wanted)
+        for by in database.collection(name).distinct("asked.by", {"_id": {"$in": batch}})
+    }
+    return sorted(found)

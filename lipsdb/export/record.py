@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from bson import json_util
 
 from lipsdb.errors import BadInputError, NotFoundError
+from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.provenance.lineage import batches, by_collection, links_of
 from lipsdb.provenance.sealing import withheld
 from lipsdb.store.database import EXTERNALS, Database
@@ -47,8 +48,8 @@ def export_record(database: Database, ids: Sequence[str], folder: Path) -> Path:
     -------
     Path
         Of ``record.json``: the documents as they are stored (MongoDB Extended JSON), each once, inputs before what was
-        made from them; ``wanted`` has the ids asked for. The files lie beside it in ``artifacts/``, named by their
-        hash.
+        made from them; ``wanted`` has the ids asked for. Withdrawals of them, and of what they were made from, come
+        last. The files lie beside it in ``artifacts/``, named by their hash.
 
     Raises
     ------
@@ -62,7 +63,8 @@ def export_record(database: Database, ids: Sequence[str], folder: Path) -> Path:
     """
     documents = _with_upstream(database, ids)
     order = TopologicalSorter({id_: _inputs_within(document) for id_, document in sorted(documents.items())})
-    ordered = [{**withheld(documents[id_]), "campaigns": []} for id_ in order.static_order() if id_ in documents]
+    found = [documents[id_] for id_ in order.static_order() if id_ in documents]
+    ordered = [{**withheld(one), "campaigns": []} for one in [*found, *_withdrawals(database, found)]]
     (folder / ARTIFACTS_FOLDER).mkdir(parents=True, exist_ok=True)
     for sha256 in sorted({reference["sha256"] for reference in artifact_references(ordered)}):
         database.artifacts.save(sha256, folder / ARTIFACTS_FOLDER / sha256)
@@ -98,6 +100,19 @@ def export_potential(database: Database, id_: str, folder: Path) -> Path:
     if potential["kind"] != "potential":
         raise BadInputError(f"{id_} is a {potential['kind']}; give the id of a potential (`lipsdb list potential`)")
     return export_record(database, [potential["_id"]], folder)
+
+
+def _withdrawals(database: Database, documents: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Withdrawals, undone ones too, of documents, of their inputs, and of all that taints them; oldest first."""
+    from lipsdb.provenance.withdrawal import taint
+
+    records = list(database.query(COLLECTIONS["withdrawal"], sort={"answer.at": 1, "_id": 1}))
+    if not records:
+        return []
+    ids = {document["_id"] for document in documents}
+    about = ids | {link["id"] for document in documents for link in links_of(document)}
+    about |= {withdrawn.document for withdrawn in taint(database).of(*ids)}
+    return [record for record in records if record["asked"]["document"] in about]
 
 
 def _inputs_within(document: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,8 @@ from typing import IO, Any, cast
 
 from bson import json_util
 
-from lipsdb.export.archive import ARTIFACTS, DOCUMENTS, EXTERNALS_FILE, TABLES, Progress
+from lipsdb.documents.base import is_file_name
+from lipsdb.export.archive import ARTIFACTS, DESCRIPTION, DOCUMENTS, EXTERNALS_FILE, TABLES, Progress
 from lipsdb.export.archive_zip import UNREADABLE, description, lines_of, open_archive, read_text
 from lipsdb.export.crate import MANIFEST, METADATA
 from lipsdb.export.record import artifact_references
@@ -48,6 +49,8 @@ class Verification:
         Ids of the documents in the archive that each document was made from, where there are any.
     externals : dict
         Collection and content hash of documents that are elsewhere, by id.
+    files : dict
+        Artifacts that documents name, by hash: their size and name (of several names the first by the alphabet).
     """
 
     path: Path
@@ -59,6 +62,7 @@ class Verification:
     contents: dict[str, str] = field(default_factory=dict)
     sources: dict[str, tuple[str, ...]] = field(default_factory=dict)
     externals: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def verified(self) -> bool:
@@ -104,6 +108,15 @@ def stored_documents(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
         yield json_util.loads(line.decode(), json_options=_OPTIONS)
 
 
+def _is_withheld_file(entry: Any) -> bool:
+    types = {"sha256": str, "size": int, "name": str, "reason": str}
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == types.keys()
+        and all(isinstance(entry[key], type_) for key, type_ in types.items())
+    )
+
+
 @dataclass(slots=True)
 class _Link:
     consumer: str
@@ -134,13 +147,12 @@ class _Check:
         self.archive, self.found, self.report = archive, found, report
         self.names = [entry.filename for entry in archive.infolist()]
         self.hashes: dict[str, str] = {}
-        self.files: dict[str, dict[str, Any]] = {}  # artifacts that documents name
         self.waiting: list[_Link] = []
         self.rows: dict[str, list[tuple[str, dict[str, Any]]]] = {}  # of tables, by the id of their document
 
     def run(self) -> Verification:
         found = self.found
-        found.about = description(self.archive)
+        found.about = self._about()
         found.campaign = str(found.about.get("campaign"))
         manifest = self._try(MANIFEST, self._manifest) or {}
         for name in self.names:
@@ -157,6 +169,16 @@ class _Check:
         self._description()
         self._try(METADATA, self._metadata)
         return found
+
+    def _about(self) -> dict[str, Any]:
+        """What ``archive.json`` says; of withheld files what has the right shape, so that all else can rely on it."""
+        about = description(self.archive)
+        entries = about.get("withheld")
+        listed = entries if isinstance(entries, list) else []
+        sound = {entry["sha256"]: entry for entry in listed if _is_withheld_file(entry)}
+        if not isinstance(entries, list) or len(sound) < len(entries):
+            self._fault(DESCRIPTION, "'withheld' must list files, each once, with sha256, size, name and reason")
+        return about | {"withheld": list(sound.values())}
 
     def _fault(self, where: str, what: str) -> None:
         self.found.faults.append(f"{where}: {what}")
@@ -238,11 +260,20 @@ class _Check:
                 self._fault(id_, f"its input {link['id']} does not belong to {link['collection']}")
             self.waiting.append(_Link(id_, link["id"], link["content"]))
         for reference in artifact_references([document["answer"], document["made_by"]]):
-            self.files.setdefault(reference["sha256"], reference)
-            if self.files[reference["sha256"]]["size"] != reference["size"]:
-                self._fault(id_, f"the size of {reference['sha256']} differs from what others say")
+            self._file(id_, reference)
         for table, row in self.rows.get(id_, ()):
             self._row(table, row, document)
+
+    def _file(self, id_: str, reference: dict[str, Any]) -> None:
+        sha256, name = reference["sha256"], reference["name"]
+        if not is_file_name(name):
+            self._fault(id_, f"names a file {name!r:.100}, which could leave its folder")
+            return
+        known = self.found.files.setdefault(sha256, reference)
+        if known["size"] != reference["size"]:
+            self._fault(id_, f"the size of {sha256} differs from what others say")
+        elif name < known["name"]:
+            self.found.files[sha256] = reference
 
     def _externals(self, name: str) -> None:
         for line in read_text(self.archive, name).splitlines():
@@ -276,22 +307,22 @@ class _Check:
     # ---------------------------------------------------------------- artifacts
 
     def _artifacts(self) -> None:
-        withheld = {entry["sha256"]: entry for entry in self.found.about.get("withheld", [])}
+        withheld = {entry["sha256"]: entry for entry in self.found.about["withheld"]}
         present = {name.partition("/")[2] for name in self.names if name.startswith(f"{ARTIFACTS}/")}
-        for sha256, reference in sorted(self.files.items()):
+        for sha256, reference in sorted(self.found.files.items()):
             name = f"{ARTIFACTS}/{sha256}"
             if sha256 not in present and sha256 not in withheld:
                 self._fault(name, f"({reference['name']}) is missing")
             elif sha256 in present and sha256 in withheld:
                 self._fault(name, "is there, but archive.json says that it was withheld")
-            elif sha256 in withheld and withheld[sha256].get("size") != reference["size"]:
-                self._fault(name, "was withheld with another size than the documents say")
+            elif sha256 in withheld and any(withheld[sha256][key] != reference[key] for key in ("size", "name")):
+                self._fault(name, "was withheld with another size or name than the documents say")
             elif sha256 in present and self.hashes.get(name, sha256) != sha256:
                 self._fault(name, f"({reference['name']}) is damaged: its SHA-256 is not its name")
             elif sha256 in present and self.archive.getinfo(name).file_size != reference["size"]:
                 self._fault(name, f"({reference['name']}) has not the size that the documents say")
             self.found.count("artifacts" if sha256 in present else "artifacts withheld")
-        for sha256 in sorted((present | withheld.keys()) - self.files.keys()):
+        for sha256 in sorted((present | withheld.keys()) - self.found.files.keys()):
             self._fault(f"{ARTIFACTS}/{sha256}", "belongs to no document")
 
     # ---------------------------------------------------------------- tables and metadata
@@ -326,7 +357,7 @@ class _Check:
         }
         for what, number in counted.items():
             if self.found.about.get(what) != number:
-                self._fault("archive.json", f"says {what}: {self.found.about.get(what)}, but there are {number}")
+                self._fault(DESCRIPTION, f"says {what}: {self.found.about.get(what)}, but there are {number}")
 
     def _metadata(self, name: str) -> None:
         entities = {entity["@id"]: entity for entity in json.loads(read_text(self.archive, name))["@graph"]}
@@ -339,3 +370,6 @@ class _Check:
         for path in sorted(parts & self.hashes.keys()):
             if entities[path].get("sha256", self.hashes[path]) != self.hashes[path]:
                 self._fault(name, f"gives another SHA-256 for {path}")
+            reference = self.found.files.get(path.removeprefix(f"{ARTIFACTS}/"))
+            if reference is not None and entities[path].get("name") != reference["name"]:
+                self._fault(name, f"gives another name for {path} than the documents ({reference['name']})")

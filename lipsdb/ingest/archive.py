@@ -75,7 +75,7 @@ def import_archive(
             with archive.open(_LEVELS) as stream:
                 levels = {level["asked"]["name"]: level["_id"] for level in stored_documents(stream)}
             check_levels(database, path, levels)
-        n_artifacts = _put_artifacts(database, archive, report)
+        n_artifacts = _put_artifacts(database, archive, found, report)
         _note_elsewhere(database, found)
         names = [found.campaign, *(name for name in campaigns if name != found.campaign)]
         joining: list[str] = []
@@ -95,11 +95,10 @@ def import_archive(
     return Imported(found.campaign, new, len(known), n_artifacts, found.about["withheld"])
 
 
-def _put_artifacts(database: Database, archive: zipfile.ZipFile, report: Progress) -> int:
+def _put_artifacts(database: Database, archive: zipfile.ZipFile, found: Verification, report: Progress) -> int:
     """Store the files that are not here, one at a time, under the names that the archive's documents give them."""
-    titles = _titles(archive)
     wanted = [name for name in archive.namelist() if name.startswith(f"{ARTIFACTS}/")]
-    here = {entry["_id"] for entry in database.query("artifacts", {"_id": {"$in": sorted(titles)}}, ["_id"])}
+    here = {entry["_id"] for entry in database.query("artifacts", {"_id": {"$in": sorted(found.files)}}, ["_id"])}
     n_new = 0
     with tempfile.TemporaryDirectory() as folder:
         for done, name in enumerate(wanted):
@@ -110,21 +109,9 @@ def _put_artifacts(database: Database, archive: zipfile.ZipFile, report: Progres
             path = Path(folder) / "artifact"
             with archive.open(name) as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
-            database.artifacts.put(path, titles.get(sha256, sha256))
+            database.artifacts.put(path, found.files[sha256]["name"])
             n_new += 1
     return n_new
-
-
-def _titles(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Names of the files, by hash."""
-    import json
-
-    from lipsdb.export.archive_zip import read_text
-    from lipsdb.export.crate import METADATA
-
-    entities = json.loads(read_text(archive, METADATA))["@graph"]
-    prefix = f"{ARTIFACTS}/"
-    return {one["@id"].removeprefix(prefix): one["name"] for one in entities if one["@id"].startswith(prefix)}
 
 
 def _note_elsewhere(database: Database, found: Verification) -> None:

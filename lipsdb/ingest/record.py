@@ -12,6 +12,7 @@ from typing import Any
 from bson import json_util
 from bson.errors import BSONError
 
+from lipsdb.documents.base import is_file_name
 from lipsdb.errors import BadInputError
 from lipsdb.export.record import ARTIFACTS_FOLDER, FORMAT, RECORD, artifact_references
 from lipsdb.provenance.kinds import COLLECTIONS
@@ -102,6 +103,12 @@ def _documents(path: Path, record: Mapping[str, Any]) -> list[dict[str, Any]]:
             raise BadInputError(f"{path}: {document.get('_id')}: {fault}; export it again from where it was made")
         if document["kind"] not in COLLECTIONS:
             raise BadInputError(f"{path}: {document['_id']} is a {document['kind']}, which this lipsdb does not know")
+        for file in artifact_references([document["answer"], document["made_by"]]):
+            if not is_file_name(file["name"]):
+                raise BadInputError(
+                    f"{path}: {document['_id']} names a file {file['name']!r:.100}, which could leave its folder; "
+                    "do not trust it"
+                )
     return documents
 
 

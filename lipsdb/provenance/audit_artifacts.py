@@ -18,23 +18,30 @@ if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 _SHA256 = re.compile("[0-9a-f]{64}")
-_REFERENCE = np.dtype([("sha256", "S32"), ("document", f"S{packed_ids.WIDTH}"), ("name", "<u8")])
+_REFERENCE = np.dtype(
+    [("sha256", "S32"), ("document", f"S{packed_ids.WIDTH}"), ("name", "<u8"), ("size", "<i8"), ("imported", "?")]
+)
 _FIELDS = {"_id", "kind", "name", "size", "place", "key", "compression", "crc32"}
 _REMAINS = "(harmless remains of an interrupted job; running the job again uses or replaces them)"
 
 
 class References:
-    """Which documents name which artifacts, and by which name: 53 bytes each."""
+    """Which documents name which artifacts, by which name and with which size: 62 bytes each."""
 
     def __init__(self) -> None:
         self._added = bytearray()
         self._sorted = np.empty(0, _REFERENCE)
 
-    def add(self, document: str, reference: Mapping[str, Any]) -> None:
-        """Note a reference; one that is illegible was found by the document's content hash."""
-        sha256, id_ = str(reference["sha256"]), packed_ids.packed(document)
+    def add(self, document: str, reference: Mapping[str, Any], *, imported: bool = False) -> None:
+        """Note a reference; one that is illegible was found by the document's content hash.
+
+        An imported document came from another database.
+        """
+        sha256, size, id_ = str(reference["sha256"]), reference["size"], packed_ids.packed(document)
         if id_ is not None and _SHA256.fullmatch(sha256) is not None:
-            self._added += bytes.fromhex(sha256) + id_ + _number(reference["name"])
+            legible = isinstance(size, int) and 0 <= size < 2**63
+            numbers = _number(reference["name"]) + (size if legible else -1).to_bytes(8, "little", signed=True)
+            self._added += bytes.fromhex(sha256) + id_ + numbers + bytes([imported])
 
     def _all(self) -> np.ndarray:
         if self._added:
@@ -58,10 +65,26 @@ class References:
         """Whether a document gives it this name."""
         return bool((self._of(sha256)["name"] == int.from_bytes(_number(name), "little")).any())
 
+    def only_imported(self, sha256: str) -> bool:
+        """Whether all documents that name an artifact came from other databases."""
+        return bool(self._of(sha256)["imported"].all())
+
+    def sized(self, sha256: str, size: Any) -> bool:
+        """Whether all documents that name an artifact give it this size."""
+        return isinstance(size, int) and bool((self._of(sha256)["size"] == size).all())
+
     def without(self, present: bytes) -> list[str]:
         """Those that are not among these digests, which stand one behind the other."""
         absent = np.setdiff1d(self._all()["sha256"], np.frombuffer(present, "S32"))
         return [_text(sha256) for sha256 in absent.tolist()]
+
+
+def is_imported(document: Mapping[str, Any], database: str) -> bool:
+    """Whether what is sealed in a document tells that it is not from the database with this identifier."""
+    made_by = document.get("made_by")
+    if not isinstance(made_by, Mapping):
+        return False
+    return str(made_by.get("host")).startswith("withheld:") or made_by.get("launchpad") not in {None, database}
 
 
 def _number(name: Any) -> bytes:
@@ -106,16 +129,30 @@ def check_artifacts(database: Database, survey: Survey, progress: Progress, refe
         survey.counts["artifacts"] += 1
     progress("artifact bytes", done, done)
     survey.counts["artifact bytes"] = done
-    withheld = {entry["_id"]: entry for entry in database.query(WITHHELD)}
+    withheld = {entry["_id"]: entry for entry in lenient(database, WITHHELD).find({})}
     for sha256 in references.without(bytes(present)):
-        if sha256 in withheld:
-            reason = withheld[sha256]["reason"]
+        if sha256 in withheld and _is_excused(withheld[sha256], references):
+            reason = withheld[sha256].get("reason")
+            survey.counts["files withheld"] += 1
             survey.note("artifacts", sha256, f"withheld from the archive that was imported: it {reason}")
             continue
         message = f"it is missing, but {references.documents(sha256)[0]} names it; restore it from a dump"
         _report(survey, references, sha256, message)
     if survey.scope is None:
         _find_orphans(database, survey, bytes(keys))
+
+
+def _is_excused(entry: Mapping[str, Any], references: References) -> bool:
+    """Whether an artifact may be missing: an archive came without it, and what was made here does not name it.
+
+    The note of that is not sealed, so it must say what the documents say.
+    """
+    sha256 = str(entry["_id"])
+    return (
+        references.only_imported(sha256)
+        and references.sized(sha256, entry.get("size"))
+        and references.named(sha256, str(entry.get("name")))
+    )
 
 
 def _report(survey: Survey, references: References, sha256: str, message: str) -> None:

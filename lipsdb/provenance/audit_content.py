@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.audit_artifacts import References, check_artifacts
+from lipsdb.provenance.audit_artifacts import References, check_artifacts, is_imported
 from lipsdb.provenance.audit_findings import Progress, Survey
 from lipsdb.provenance.audit_reading import decoded, number_of, raw_documents
 from lipsdb.provenance.kinds import COLLECTIONS
@@ -40,8 +40,9 @@ def check_content(database: Database, survey: Survey, progress: Progress) -> Non
             for fault in (*seal_faults(document), *_misplaced(document, kind, name)):
                 survey.error("content", id_, fault)
             if _REFERENCE in raw:
+                imported = is_imported(document, database.identifier)
                 for reference in artifact_references([document.get("answer"), document.get("made_by")]):
-                    references.add(id_, reference)
+                    references.add(id_, reference, imported=imported)
             done += 1
             if done % _TOLD_EVERY == 0:
                 progress(name, done, max(done, total))

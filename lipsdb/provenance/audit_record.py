@@ -13,7 +13,7 @@ from hashlib import sha256
 from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import ConnectionFailure
 
@@ -37,12 +37,12 @@ def check_manifest(database: Database, survey: Survey, progress: Progress, path:
     survey : Survey
     progress : callable
     path : Path
-        Where to write: a line a document, sorted: its id, and the first 32 digits of a hash of its seal and of the
-        campaigns that it was stored for.
+        Where to write: a line a document, sorted: its id, and the first digits of a hash of its content and the
+        campaigns that it was stored for, and of one of its seal.
     """
     _write_manifest(database, path, progress)
     last = database.collection(COLLECTIONS["audit"]).find_one(
-        {"answer.manifest": {"$ne": None}},
+        {"answer.manifest": {"$ne": None}, "asked.database": database.identifier},
         {"answer.manifest": 1, "asked.started_at": 1},
         sort=[("asked.started_at", -1)],
     )
@@ -62,12 +62,13 @@ def _compare(database: Database, survey: Survey, path: Path, last: Mapping[str, 
     resealed = _sealed_again_since(database, last["asked"]["started_at"])
     n_resealed = 0
     with database.artifacts.open(last["answer"]["manifest"]["sha256"]) as before, path.open(encoding="utf-8") as now:
-        for id_, seal, seal_now in _paired(_lines(before), (line.split() for line in now)):
-            if seal_now is None:
+        text = TextIOWrapper(before, encoding="utf-8")
+        for id_, then, here in _paired((line.split() for line in text), (line.split() for line in now)):
+            if here is None:
                 survey.error("manifest", id_, f"the audit of {when} saw it, but it is gone; restore it from a dump")
-            elif seal is not None and seal != seal_now and resealed:
+            elif then is not None and then != here and then[0] == here[0] and resealed:
                 n_resealed += 1
-            elif seal is not None and seal != seal_now:
+            elif then is not None and then != here:
                 survey.error(
                     "manifest",
                     id_,
@@ -85,30 +86,27 @@ def _sealed_again_since(database: Database, time: datetime) -> bool:
     return database.collection(BOOKKEEPING).find_one(note) is not None
 
 
-def _lines(stream: IO[bytes]) -> Iterator[list[str]]:
-    for line in TextIOWrapper(stream, encoding="utf-8"):
-        yield line.split()
-
-
-def _paired(before: Iterator[list[str]], now: Iterator[list[str]]) -> Iterator[tuple[str, str | None, str | None]]:
-    """Id, seal before and seal now, of two sorted manifests; None where there is none."""
-    end: list[None] = [None]
+def _paired(
+    before: Iterator[list[str]], now: Iterator[list[str]]
+) -> Iterator[tuple[str, list[str] | None, list[str] | None]]:
+    """Id, what was kept then and what is here now, of two sorted manifests; None where there is none."""
+    end: list[Any] = [None]
     old, new = next(before, end), next(now, end)
     while old[0] is not None or new[0] is not None:
         if new[0] is None or (old[0] is not None and old[0] < new[0]):
-            yield cast(str, old[0]), old[1], None
+            yield old[0], old[1:], None
             old = next(before, end)
         elif old[0] is None or new[0] < old[0]:
-            yield new[0], None, new[1]
+            yield new[0], None, new[1:]
             new = next(now, end)
         else:
-            yield new[0], old[1], new[1]
+            yield new[0], old[1:], new[1:]
             old, new = next(before, end), next(now, end)
 
 
 def _write_manifest(database: Database, path: Path, progress: Progress) -> None:
     kinds = sorted(kind for kind in COLLECTIONS if kind != "audit")  # these are linked, each to the one before
-    fields = {"seal": 1, "campaigns": 1}
+    fields = {"content": 1, "seal": 1, "campaigns": 1}
     cursors = [database.collection(COLLECTIONS[kind]).find({}, fields).sort("_id", 1) for kind in kinds]
     with path.open("w", encoding="utf-8") as stream:
         for done, document in enumerate(chain.from_iterable(cursors), 1):
@@ -119,8 +117,10 @@ def _write_manifest(database: Database, path: Path, progress: Progress) -> None:
 
 def manifest_digits(document: Mapping[str, Any]) -> str:
     """What a manifest keeps of a document beside its id."""
-    text = f"{document.get('seal')} {document.get('campaigns')}"
-    return sha256(text.encode(errors="replace")).hexdigest()[:_DIGITS]
+    content = f"{document.get('content')} {document.get('campaigns')}"
+    return " ".join(
+        sha256(str(one).encode(errors="replace")).hexdigest()[:_DIGITS] for one in (content, document.get("seal"))
+    )
 
 
 def store_audit(database: Database, report: AuditReport, manifest: Path | None) -> dict[str, str] | None:
@@ -159,6 +159,7 @@ def _stored(database: Database, report: AuditReport, manifest: Path | None) -> d
     assert report.started_at is not None
     asked = AuditAsked(
         levels=list(report.levels),
+        database=database.identifier,
         campaign=report.campaign,
         sample=report.sample,
         seed=report.seed,

@@ -6,7 +6,7 @@ from the withdrawals in force and the links of the documents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from lipsdb.provenance.kinds import COLLECTIONS, RECORDS
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
-_NOT_WITHDRAWN = RECORDS | {"campaign"}
+_NOT_WITHDRAWN = RECORDS | {"campaign", "refusal"}
 
 
 @dataclass(frozen=True)
@@ -68,23 +68,34 @@ class Taint:
 
 
 def withdrawn(database: Database) -> dict[str, Withdrawn]:
-    """The documents that are withdrawn now, by id; one round trip."""
+    """The documents that are withdrawn now, by id, each with the newest of its withdrawals in force; one round trip."""
+    return {id_: said[-1] for id_, said in _in_force(database).items()}
+
+
+def _in_force(database: Database) -> dict[str, list[Withdrawn]]:
+    """The withdrawals in force of each document, newest last."""
     pipeline: list[dict[str, Any]] = [
-        {"$sort": {"asked.document": 1, "asked.number": 1, "answer.at": 1, "_id": 1}},
-        {
-            "$group": {
-                "_id": "$asked.document",
-                "last": {"$last": {"record": "$_id", "asked": "$asked", "at": "$answer.at"}},
-            }
-        },
-        {"$match": {"last.asked.withdrawn": True}},
-        {"$sort": {"_id": 1}},
+        {"$project": {"asked": 1, "at": "$answer.at", "inputs.id": 1}},
+        {"$sort": {"asked.document": 1, "at": 1, "_id": 1}},
     ]
-    found = {}
-    for entry in database.collection(COLLECTIONS["withdrawal"]).aggregate(pipeline):
-        asked, at, record = entry["last"]["asked"], entry["last"]["at"], entry["last"]["record"]
-        found[entry["_id"]] = Withdrawn(entry["_id"], asked["reason"], asked["by"], at, record)
+    records = list(database.collection(COLLECTIONS["withdrawal"]).aggregate(pipeline))
+    undone = undone_by(records)
+    found: dict[str, list[Withdrawn]] = {}
+    for record in records:
+        asked = record["asked"]
+        if asked["withdrawn"] and record["_id"] not in undone:
+            said = Withdrawn(asked["document"], asked["reason"], asked["by"], record["at"], record["_id"])
+            found.setdefault(said.document, []).append(said)
     return found
+
+
+def undone_by(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """For each withdrawal that was undone, the record that undid it: it names the withdrawals that it undoes.
+
+    So a withdrawal stays in force when the records of two databases come together, unless it was undone itself.
+    """
+    undoing = (record for record in records if not record["asked"]["withdrawn"])
+    return {link["id"]: record["_id"] for record in undoing for link in record["inputs"]}
 
 
 def taint(database: Database) -> Taint:
@@ -134,7 +145,9 @@ def withdraw(
     if not by.strip():
         raise BadInputError("nobody is named; say who withdraws with --by NAME, or set LIPSDB_PERSON")
     references = {reference["id"]: reference for reference in (_reference(database, id_) for id_ in ids)}
-    _check(withdrawn(database), references, undo)
+    in_force = _in_force(database)
+    _check({id_: said[-1] for id_, said in in_force.items()}, references, undo)
+    undone = database.known(said.record for id_ in references for said in in_force.get(id_, ())) if undo else {}
     numbers = _numbers(database, list(references))
     watch = Stopwatch("withdraw")
     records = []
@@ -142,8 +155,10 @@ def withdraw(
         asked = WithdrawalAsked(
             document=id_, withdrawn=not undo, number=numbers.get(id_, 0), reason=reason.strip(), by=by.strip()
         )
-        link, answer = Input.of("withdrawn", reference), WithdrawalAnswer(at=now())
-        records.append(Withdrawal(asked=asked, inputs=[link], answer=answer).sealed(watch.made_by(versions_of())))
+        links = [Input.of("withdrawn", reference)]
+        links += [Input.of("withdrawal", undone[said.record]) for said in (in_force[id_] if undo else ())]
+        document = Withdrawal(asked=asked, inputs=links, answer=WithdrawalAnswer(at=now()))
+        records.append(document.sealed(watch.made_by(versions_of())))
     database.insert_many(records)
     return list(database.known(record["_id"] for record in records).values())
 

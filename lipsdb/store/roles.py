@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsdb.errors import ServerError
 from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.label_origins import LABEL_ORIGINS
 from lipsdb.store.artifacts import BUCKET, UNAUTHORIZED
 from lipsdb.store.database import EXTERNALS, WITHHELD
 from lipsdb.store.joins import JOINS
@@ -23,7 +24,7 @@ SEALED = (*COLLECTIONS.values(), BUCKET, f"{BUCKET}.files", f"{BUCKET}.chunks")
 APPENDED = (JOINS, WITHHELD)  # notes that are only ever added
 CHANGING = (  # FireWorks', jobflow's, and ours that tell of the moment
     *("fireworks", "launches", "workflows", "fw_id_assigner", "offline_runs", "fw_gridfs.files", "fw_gridfs.chunks"),
-    *("job_outputs", "progress", EXTERNALS),
+    *("job_outputs", "progress", EXTERNALS, LABEL_ORIGINS),
 )
 
 READER, WORKER, MANAGER = "lipsdbReader", "lipsdbWorker", "lipsdbManager"

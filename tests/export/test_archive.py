@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from bson import json_util
+from typer.testing import CliRunner
 
 from lipsdb.cli.export import _tables
+from lipsdb.cli.main import app
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.export.archive import export_archive
 from lipsdb.export.verification import verify_archive
@@ -121,7 +123,11 @@ def test_ro_crate_and_prov_are_read_by_their_libraries(archive: Path, tmp_path: 
 
 
 def test_withdrawals_and_audits_of_the_campaign_come_along(
-    archive: Path, empty_database: Database, empty: Callable[[], Database], tmp_path: Path
+    archive: Path,
+    empty_database: Database,
+    empty: Callable[[], Database],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import_archive(empty_database, archive)
     run = next(empty_database.query("runs"))["_id"]
@@ -130,8 +136,120 @@ def test_withdrawals_and_audits_of_the_campaign_come_along(
     written = export_archive(empty_database, "quickstart", tmp_path / "more.zip", {})
     assert (written.documents["withdrawals"], written.documents["audits"]) == (1, 1)
     assert verify_archive(tmp_path / "more.zip").faults == []
-    import_archive(empty(), tmp_path / "more.zip")
+    settings = empty().settings
+    monkeypatch.setenv("LIPSDB_MONGO_URI", str(settings.mongo_uri))
+    monkeypatch.setenv("LIPSDB_DATABASE", settings.database)
+    monkeypatch.setenv("LIPSDB_HOME", str(settings.home))
+    done = CliRunner().invoke(app, ["import", "archive", str(tmp_path / "more.zip")])
+    assert "tainted now: 1 property, 1 run\n" in done.stdout
     assert withdrawn(empty_database)[run].reason == "thermostat was off"
+
+
+def test_audits_of_the_whole_database_stay_at_home(
+    archive: Path, empty_database: Database, empty: Callable[[], Database], tmp_path: Path
+) -> None:
+    import_archive(empty_database, archive)
+    made_by = Stopwatch("test").made_by(versions_of()).model_dump()
+    other = seal("structure", {"builder": "x", "parameters": {}}, [], _shape(empty_database), made_by, ["secret"])
+    empty_database.insert(other)
+    levels = ("links", "content")
+    (before, own, last) = [
+        audit(empty_database, campaign, levels=levels, store=True) for campaign in (None, "quickstart", None)
+    ]
+    assert before.record is not None
+    assert own.record is not None
+    assert last.passed
+    written = export_archive(empty_database, "quickstart", tmp_path / "x.zip", {})
+    assert written.documents["audits"] == 1
+    with zipfile.ZipFile(tmp_path / "x.zip") as crate:
+        assert [name for name in crate.namelist() if other["_id"].encode() in crate.read(name)] == []
+        externals = [json.loads(line) for line in crate.read("externals.jsonl").splitlines()]
+    (elsewhere,) = [one for one in externals if one["collection"] == "audits"]
+    assert elsewhere == {"id": before.record["id"], "collection": "audits", "content": before.record["content"]}
+    assert verify_archive(tmp_path / "x.zip").faults == []
+    there = empty()
+    import_archive(there, tmp_path / "x.zip")
+    assert [one["_id"] for one in there.query("audits")] == [own.record["id"]]
+    assert audit(there, levels=levels).errors == []
+
+
+def test_signature_with_an_account_name_does_not_stop_the_export(
+    archive: Path, empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "annabel")
+    import_archive(empty_database, archive)
+    (run, other) = sorted(one["_id"] for one in empty_database.query("runs"))
+    withdraw(empty_database, [run], "thermostat was off", "annabel")
+    export_archive(empty_database, "quickstart", tmp_path / "x.zip", {"x.md": "withdrawn by annabel"})
+    assert verify_archive(tmp_path / "x.zip").counts["withdrawals"] == 1
+    withdraw(empty_database, [other], "see /home/annabel/notes", "annabel")
+    with pytest.raises(BadInputError, match=r"withdrawal-\w+ names a home folder"):
+        export_archive(empty_database, "quickstart", tmp_path / "x.zip", {})
+
+
+def test_missing_file_is_excused_only_if_it_was_withheld_from_an_import(
+    archive: Path, empty_database: Database
+) -> None:
+    taken = import_archive(empty_database, archive)
+    levels, notes = ("links", "content"), empty_database.collection("withheld")
+    report = audit(empty_database, levels=levels)
+    assert (report.errors, report.counts["files withheld"]) == ([], len(taken.withheld))
+    (file, *_) = taken.withheld
+    for change in ({"size": file["size"] + 1}, {"name": "other.log"}):
+        notes.update_one({"_id": file["sha256"]}, {"$set": change})
+        assert [one.document for one in audit(empty_database, levels=levels).errors] == [file["sha256"]], change
+        notes.update_one({"_id": file["sha256"]}, {"$set": {key: file[key] for key in change}})
+    # a document that was made here names the same file
+    run = next(empty_database.query("runs"))
+    made_by = Stopwatch("test").made_by(versions_of()).model_dump()
+    reference_ = {key: file[key] for key in ("sha256", "size", "name")}
+    made_by |= {"files": [reference_]}
+    empty_database.insert(seal("run", {"program": "x", "settings": {}}, [], run["answer"], made_by))
+    assert [one.document for one in audit(empty_database, levels=levels).errors] == [file["sha256"]]
+
+
+def test_files_with_names_that_leave_their_folder_are_not_imported(
+    forge: Callable[..., Path], empty_database: Database
+) -> None:
+    def named(name: str) -> Callable[[Files], None]:
+        def change(files: Files) -> None:
+            options = json_util.JSONOptions(tz_aware=True)
+            one = json_util.loads(files["documents/campaigns.jsonl"].decode(), json_options=options)
+            answer = {"file": one["answer"]["file"] | {"name": name}}
+            new = seal("campaign", one["asked"], one["inputs"], answer, one["made_by"], one["campaigns"])
+            text = json_util.dumps(new, json_options=json_util.CANONICAL_JSON_OPTIONS)
+            files["documents/campaigns.jsonl"] = f"{text}\n".encode()
+
+        return change
+
+    for name in ("../quickstart.yaml", "/tmp/quickstart.yaml", "..", "x\nshell rm", "x\0"):
+        with pytest.raises(BadInputError, match=r"campaign-\w+: names a file .*, which could leave its folder") as told:
+            import_archive(empty_database, forge(named(name)))
+        assert "\n" not in str(told.value)
+    assert verify_archive(forge(named("quickstart.yaml"))).faults == []
+    assert documents(empty_database) == {}
+
+
+def test_names_of_the_crate_are_those_of_the_documents(forge: Callable[..., Path]) -> None:
+    def change(files: Files) -> None:
+        metadata = json.loads(files["ro-crate-metadata.json"])
+        entity = next(one for one in metadata["@graph"] if one.get("name") == "trajectory.nc")
+        entity["name"] = "renamed"
+        files["ro-crate-metadata.json"] = json.dumps(metadata).encode()
+
+    (fault,) = verify_archive(forge(change)).faults
+    assert fault.startswith("ro-crate-metadata.json: gives another name for artifacts/")
+    assert fault.endswith("than the documents (trajectory.nc)")
+
+
+def test_list_of_withheld_files_of_another_shape_is_a_fault(forge: Callable[..., Path]) -> None:
+    for bad in ([{"name": "x"}], ["x"], {"x": 1}, None):
+
+        def change(files: Files, bad: Any = bad) -> None:
+            files["archive.json"] = json.dumps(json.loads(files["archive.json"]) | {"withheld": bad}).encode()
+
+        faults = verify_archive(forge(change)).faults
+        assert "archive.json: 'withheld' must list files, each once, with sha256, size, name and reason" in faults
 
 
 def test_forged_archive_is_not_imported(forge: Callable[..., Path], empty_database: Database) -> None:
@@ -237,10 +355,6 @@ def _shape(database: Database) -> dict[str, Any]:
 def test_verify_needs_no_database_and_tells_by_its_exit_code(
     forge: Callable[..., Path], archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from typer.testing import CliRunner
-
-    from lipsdb.cli.main import app
-
     monkeypatch.setenv("LIPSDB_MONGO_URI", "mongodb://127.0.0.1:9")
     done = CliRunner().invoke(app, ["verify", str(archive)])
     assert done.exit_code == 0

@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from lipsdb.cli.main import app
 from lipsdb.dft.levels_of_theory import find_level, store_level
+from lipsdb.documents.base import ArtifactReference
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.export.labels import export_labels
 from lipsdb.export.record import export_potential, export_record
@@ -21,6 +25,7 @@ from lipsdb.provenance.audit import audit
 from lipsdb.provenance.lineage import lineage
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import reference, seal, withheld
+from lipsdb.provenance.withdrawal import taint, withdraw
 from lipsdb.settings import Settings
 from lipsdb.store.database import Database, connect
 
@@ -221,6 +226,65 @@ def test_damaged_record_is_refused_and_leaves_nothing(study: Study, other_databa
         assert "\n" not in str(caught.value), name
     for collection in ("labels", "runs", "structures", "levels_of_theory", "artifacts", "externals"):
         assert other_database.collection(collection).count_documents({}) == 0
+
+
+def test_files_with_names_that_leave_their_folder_are_not_adopted(
+    study: Study, other_database: Database, tmp_path: Path
+) -> None:
+    answer = study.database.find(study.potential["id"])["answer"]
+    (link,) = study.database.find(study.potential["id"])["inputs"]
+    for number, name in enumerate(("../model.pb", "/tmp/model.pb", "..", "a\nshell rm")):
+        forged = answer | {"model": answer["model"] | {"name": name}}
+        made = study.put("potential", {"engine": "deepmd", "settings": {"seed": number}}, forged, [link])
+        export_potential(study.database, made["id"], tmp_path / str(number))
+        with pytest.raises(BadInputError, match=r"names a file .*, which could leave its folder; do not trust it"):
+            adopt_potential(other_database, tmp_path / str(number))
+        with pytest.raises(ValidationError, match="is not the bare name of a file"):
+            ArtifactReference.model_validate(forged["model"])
+    assert other_database.count("potentials") == 0
+
+
+def test_withdrawals_go_with_what_stands_on_them(study: Study, other_database: Database, tmp_path: Path) -> None:
+    first, second, *_ = (one["id"] for one in study.trained_on)
+    withdraw(study.database, [second], "wrong cell", "Ann")
+    withdraw(study.database, [second], "it was right", "Ann", undo=True)
+    withdraw(study.database, [first], "SCF did not converge", "Ann")
+    call = CliRunner().invoke
+    done = call(app, ["export", "potential", study.potential["id"], "-o", str(tmp_path / "potential")])
+    assert done.exit_code == 0, done.output
+    told = f"the potential stands on withdrawn documents: {first} (by Ann: SCF did not converge)"
+    assert told in done.stderr.replace("\n", " ")
+    adopt_potential(other_database, tmp_path / "potential")
+    assert other_database.count("withdrawals") == 3
+    assert [one.document for one in taint(other_database).of(study.potential["id"])] == [first]
+    assert audit(other_database, levels=LEVELS).errors == []
+
+    # labels in other formats hold no withdrawals: it is told, or they stay behind
+    arguments = ["export", "labels", "-f", "extxyz", "-o", str(tmp_path / "labels")]
+    done = call(app, arguments)
+    assert "6 labels in 1 files" in done.stdout
+    assert f"1 of the labels that match stand on withdrawn documents (--exclude-tainted leaves them out): {first}" in (
+        done.stderr.replace("\n", " ")
+    )
+    done = call(app, [*arguments, "--exclude-tainted"])
+    assert "5 labels in 1 files" in done.stdout
+    assert "1 of the labels that match are left out" in done.stderr
+    withdraw(study.database, [study.level["id"]], "cutoff too low", "Ann")
+    with pytest.raises(NotFoundError, match="all 6 labels that match stand on withdrawn documents"):
+        export_labels(study.database, tmp_path, "record", exclude_tainted=True)
+    written = export_labels(study.database, tmp_path / "all", "record")
+    assert (written.n_labels, written.n_tainted) == (6, 6)
+
+
+def test_import_tells_what_became_tainted(study: Study, other_database: Database, tmp_path: Path) -> None:
+    run = study.run["id"]
+    withdraw(study.database, [run], "thermostat was off", "Ann")
+    export_record(study.database, [run], tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIPSDB_DATABASE", other_database.mongo.name)
+        done = CliRunner().invoke(app, ["ingest", "record", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "tainted now: 1 run\n" in done.stdout
 
 
 def test_record_of_something_else_is_told(study: Study, other_database: Database, tmp_path: Path) -> None:

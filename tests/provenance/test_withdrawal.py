@@ -42,6 +42,20 @@ def test_undoing_needs_another_record_and_leaves_both(graph: Any) -> None:
     assert audit(graph.database).errors == []
 
 
+def test_a_withdrawal_that_came_from_another_database_is_not_undone_by_an_undo_of_another(graph: Any) -> None:
+    label = graph.of_kind("label")[0]
+    withdraw(graph.database, [label], REASON, PERSON)
+    record = next(graph.database.query("withdrawals"))
+    asked = record["asked"] | {"by": "Bob", "reason": "its forces are not zero"}
+    of_bob = seal("withdrawal", asked, record["inputs"], record["answer"], record["made_by"])
+    withdraw(graph.database, [label], "the SCF was right", PERSON, undo=True)
+    assert withdrawn(graph.database) == {}
+    graph.database.insert(of_bob)
+    assert withdrawn(graph.database)[label].by == "Bob"
+    withdraw(graph.database, [label], "they are", "Bob", undo=True)
+    assert withdrawn(graph.database) == {}
+
+
 def test_two_withdrawals_are_told_apart_downstream(graph: Any) -> None:
     label, run = graph.of_kind("label")[0], graph.of_kind("run")[0]
     withdraw(graph.database, [label, run], REASON, PERSON)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -358,6 +359,7 @@ def test_preparing_again_changes_nothing_and_takes_one_round_trip(database: Data
 
 def test_several_connect_to_a_new_database_at_once(mongo_uri: str, settings: Settings) -> None:
     opened: list[Database] = []
+    settings = settings.model_copy(update={"database": f"test-{uuid.uuid4().hex}"})
     at_once(lambda _: opened.append(connect(settings)), 5)
     assert len(opened) == 5
     assert "validator" in opened[0].collection("runs").options()

@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import json
 import logging
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +29,15 @@ from lipsdb.store.migrations import BOOKKEEPING, MIGRATIONS, migrate
 DATA = Path(__file__).parents[1] / "data"
 THIS, CLEAR_HOSTS = DATA / f"schema-{SCHEMA_VERSION}.jsonl.gz", DATA / "schema-1-clear-hosts.jsonl.gz"
 (SALT_HOSTS,) = MIGRATIONS
+
+
+@pytest.fixture
+def database_name(mongo_uri: str) -> Iterator[str]:
+    """Name of a database that nobody set up."""
+    name = f"test-{uuid.uuid4().hex}"
+    yield name
+    with MongoClient(mongo_uri) as client:
+        client.drop_database(name)
 
 
 def loaded(dump: Path, settings: Settings) -> Database:

@@ -12,11 +12,15 @@ import pytest
 from ase.build import bulk
 from jobflow import Flow, run_locally
 
+from lipsdb.dft.levels_of_theory import find_level, store_level
 from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.provenance.machine import Stopwatch
+from lipsdb.provenance.withdrawal import withdraw
 from lipsdb.store.database import Database
 from lipsdb.workflows.answering import Question, Workplace, answer, worker_database
 from lipsdb.workflows.jobstore import job_store
+from lipsdb.workflows.relaxation import RelaxationMaker
+from lipsdb.workflows.single_points import SinglePointMaker
 from lipsdb.workflows.structure import StructureMaker
 
 RACE = """
@@ -69,6 +73,21 @@ def test_known_answer_joins_the_campaign_that_asks_next(database: Database, argo
         reference = answer.original(*job.function_args)
     assert database.find(reference["id"])["campaigns"] == ["first", "second"]
     assert database.collection("structures").count_documents({}) == 1
+
+
+def test_nothing_is_computed_on_what_was_withdrawn_after_the_job_was_submitted(
+    database: Database, argon: dict[str, Any]
+) -> None:
+    structure = answer.original(*StructureMaker("argon", argon).make().function_args)
+    level = store_level(database, find_level("disorder"))
+    relaxed = RelaxationMaker("relaxed", "disorder", {"cell": False, "max_force_eV_A": 0.05, "max_steps": 1}, 1)
+    label = SinglePointMaker("label", "disorder", None, 0, 1)
+    withdraw(database, [structure["id"]], "another lattice", "Ada")
+    with pytest.raises(BadInputError, match=f"it would stand on {structure['id']}, withdrawn by Ada: another lattice"):
+        answer.original(*relaxed.make(structure).function_args)
+    withdraw(database, [level["id"]], "a small basis", "Ada")
+    with pytest.raises(BadInputError, match=f"it would stand on {level['id']}, withdrawn by Ada: a small basis"):
+        answer.original(*label.make(structure).function_args)
 
 
 def refuse(place: Any, asked: Any, inputs: Any) -> Any:
