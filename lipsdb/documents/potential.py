@@ -52,7 +52,9 @@ class Parity(Model):
 class PotentialAnswer(Model):
     """The trained potential."""
 
-    elements: list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]] = Field(description="Chemical symbols in the model's order of types.")
+    elements: list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]] = Field(
+        description="Chemical symbols in the model's order of types."
+    )
     cutoff_A: float = Field(description="Cutoff radius, Å.")
     model: ArtifactReference = Field(description="The model file that MD uses.")
     files: list[ArtifactReference] = Field(description="Other model files: the uncompressed model …")
