@@ -21,7 +21,6 @@ import argparse
 import io
 import json
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -123,6 +122,11 @@ def questions(database: Database) -> list[tuple[str, Callable[[], int], tuple[st
         printed_tree(found)
         return len(found.nodes) + sum(group.n for group in found.groups.values()) if direction == "down" else len(found.states)  # fmt: skip # noqa: E501
 
+    def alone() -> int:
+        found = lineage(database, str(largest["_id"]), depth=1)
+        printed_tree(found)
+        return len(found.states)
+
     def as_text() -> int:
         found = lineage(database, fit)
         json.dumps(as_json(found))
@@ -134,6 +138,7 @@ def questions(database: Database) -> list[tuple[str, Callable[[], int], tuple[st
     return [
         ("lineage --up of an Arrhenius fit, tree", lambda: tree(fit, "up"), (fit, "up")),
         ("lineage --up of an Arrhenius fit, json", as_text, None),
+        (f"lineage --up --depth 1 of a dataset ({len(largest['inputs']):,} labels), tree", alone, None),
         ("lineage --down of a label, tree", lambda: tree(label, "down"), (label, "down")),
         (f"lineage --down of a level ({many}), tree", lambda: tree(level["_id"], "down"), (level["_id"], "down")),
         ("impact of a label", lambda: counted(impact.impact_of_document(database, label)), None),
@@ -164,10 +169,12 @@ def peer_time(database: Database, question: tuple[str, str] | None) -> float | s
 
 
 def peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest memory of this very process (MB); what getrusage tells is inherited from the parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def report(database: Database, rounds: int) -> None:
+def report(database: Database, rounds: int, with_peer: bool) -> None:
     total = sum(database.collection(name).estimated_document_count() for name in RESULTS.values())
     start = time.perf_counter()
     LabelOrigins(database)
@@ -179,7 +186,7 @@ def report(database: Database, rounds: int) -> None:
     print("|---|---:|---:|---:|---:|---:|")
     for words, ask, question in questions(database):
         first, median, found = measured(ask, rounds)
-        other = peer_time(database, question)
+        other = peer_time(database, question if with_peer else None)
         seconds = f"{other:.2f}" if isinstance(other, float) else other or ""
         ratio = f"{other / median:.0f}" if isinstance(other, float) else ""
         print(f"| {words} | {found:,} | {first:.2f} | {median:.2f} | {seconds} | {ratio} |", flush=True)
@@ -224,7 +231,7 @@ def main() -> None:
                 print(f"documents made in {time.perf_counter() - start:.0f} s")
             if not options.without_peer and not database.collection(PEER).estimated_document_count():
                 fill_peer(database)
-            report(database, options.repeat)
+            report(database, options.repeat, not options.without_peer)
             alone(audit_links)
         finally:
             if not options.keep:

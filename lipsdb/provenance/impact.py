@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.errors import BadInputError, NotFoundError
@@ -230,8 +231,8 @@ def _unknown(what: str, value: str, known: Iterable[str]) -> NotFoundError:
 
 
 def _impact(database: Database, start: _Start, limit: int) -> Impact:
-    found = reach(database, start.roots, labelled=start.labelled)
     roots = Downstream(database).what(start.roots)
+    found = reach(database, roots, labelled=start.labelled)
     of = {what: len(some) for what, some in roots.items()}
     if start.n_labels:
         of["label"] = of.get("label", 0) + start.n_labels
@@ -243,8 +244,7 @@ def _impact(database: Database, start: _Start, limit: int) -> Impact:
     between = {what: len(some) for what, some in found.ids.items() if what in COLLECTIONS}
     if found.n_labels:
         between["label"] = found.n_labels
-    ordered = list(_ordered(database, found, numbers))
-    chosen = ordered[:limit] if limit else ordered
+    chosen = list(islice(_ordered(database, found, numbers), limit or None))
     counts = {what: len(some) for what, some in sorted(numbers.items())}
     return Impact(start.asked, of, _by_kind(between), counts, tuple(_published(database, chosen)))
 

@@ -55,6 +55,12 @@ class LabelOrigins:
                 self._unstored[id_] = entry
 
     @cached_property
+    def ids(self) -> set[str]:
+        """All documents with an entry."""
+        stored = {str(entry["_id"]) for entry in self._entries.find({"_id": {"$gte": ""}}, {"_id": 1})}
+        return stored | self._unstored.keys()
+
+    @cached_property
     def _any_beyond(self) -> bool:
         return self._entries.find_one({"beyond": {"$gte": ""}}, {"_id": 1}) is not None
 
@@ -148,13 +154,20 @@ def _label_ids(database: Database, name: str, id_: str) -> list[str]:
     return list(dict.fromkeys(one for one in ids if one.startswith("label-")))
 
 
+_Links = tuple[tuple[str, str, str], ...]  # role, id, content
+_Made = tuple[str, tuple[str, ...]]  # host, versions
+
+
 class _Labels:
     """What labels were made from and by; each is asked about once, however many datasets it stands in."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sorts: list[dict[str, Any]] = []  # labels that agree in all of this are of one sort
+        # labels that agree in inputs, host, versions, system and level are of one sort; parts of sorts are shared
+        self._sorts: list[tuple[_Links, _Made, str, str]] = []
         self._sort_of: dict[str, int] = {}
+        self._links: dict[_Links, _Links] = {}
+        self._made: dict[_Made, _Made] = {}
 
     def entry(self, ids: Sequence[str]) -> dict[str, Any]:
         """What labels were made from, by themselves or through labels that they recompute."""
@@ -178,19 +191,18 @@ class _Labels:
             self._ask(unknown[start : start + _AT_ONCE])
         numbers = Counter(self._sort_of[id_] for id_ in ids if id_ in self._sort_of)
         counts: Counter[tuple[str, str]] = Counter()
-        links: set[tuple[str, str, str]] = set()
-        hosts: set[str] = set()
-        versions: set[str] = set()
+        inputs: set[_Links] = set()
+        made: set[_Made] = set()
         for sort, n in numbers.items():
-            one = self._sorts[sort]
-            links.update((link["role"], link["id"], link["content"]) for link in one.get("inputs", []))
-            hosts.add(str(one.get("host", "")))
-            versions.update(f"{program}={version}" for program, version in one.get("versions", {}).items())
-            counts[str(one.get("system", "")), str(one.get("level", ""))] += n
+            some, by, system, level = self._sorts[sort]
+            inputs.add(some)
+            made.add(by)
+            counts[system, level] += n
+        links = {link for some in inputs for link in some}
         return {
             "links": [{"role": role, "id": id_, "content": content} for role, id_, content in sorted(links)],
-            "hosts": sorted(hosts),
-            "versions": sorted(versions),
+            "hosts": sorted({host for host, _ in made}),
+            "versions": sorted({version for _, versions in made for version in versions}),
             "counts": [
                 {"system": system, "level_of_theory": level, "n": n} for (system, level), n in sorted(counts.items())
             ],
@@ -205,8 +217,13 @@ class _Labels:
             {"$group": {"_id": key, "ids": {"$push": "$_id"}}},
         ]
         for group in self._database.collection(RESULTS["label"]).aggregate(stages):
+            one = group["_id"]
+            links = tuple((link["role"], link["id"], link["content"]) for link in one.get("inputs", []))
+            versions = tuple(f"{program}={version}" for program, version in one.get("versions", {}).items())
+            made = (str(one.get("host", "")), versions)
             self._sort_of.update(dict.fromkeys(group["ids"], len(self._sorts)))
-            self._sorts.append(group["_id"])
+            shared = self._links.setdefault(links, links), self._made.setdefault(made, made)
+            self._sorts.append((*shared, str(one.get("system", "")), str(one.get("level", ""))))
 
 
 def gathered(database: Database, ids: Sequence[str]) -> dict[str, Any]:

@@ -74,10 +74,9 @@ def lineage(database: Database, id_: str, direction: Direction = "up", depth: in
         A document that is named as an input but not stored is a node, too, 'external' or 'missing'. More than a few
         labels of one document form a group. Downstream, if there are thousands of documents, all are in groups.
     """
-    from lipsdb.provenance.withdrawal import Taint, withdrawn
+    from lipsdb.provenance.withdrawal import taint
 
-    in_force = withdrawn(database)
-    stands = Taint(in_force, origins_downstream(database, in_force, labels=False)) if in_force else Taint()
+    stands = taint(database)
     if direction == "up":
         walk = Ascent(database, stands)
         walk.climb([id_], depth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from lipsdb.provenance.kinds import COLLECTIONS, RESULTS
 from lipsdb.provenance.label_origins import LabelOrigins, gathered
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
     from lipsdb.provenance.withdrawal import Taint
     from lipsdb.store.database import Database
 
+_LINKS = {"inputs": 1, "content": 1}
 _LABELS = "labels of "
 ALONE = 8  # so many labels of one document stand alone, more are counted together
 
-_COLUMNS = {"roles": "$inputs.role", "ids": "$inputs.id", "contents": "$inputs.content"}  # a third of the time
-
 
 def fetch(database: Database, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Documents by id, with their inputs (of datasets as `columns`) and the fields for their summaries."""
+    """Documents by id, with their inputs (but for datasets) and the fields for their summaries."""
     found: dict[str, dict[str, Any]] = {}
     for name, wanted in by_collection(ids).items():
         kind = wanted[0].partition("-")[0]
-        fields: dict[str, Any] = dict.fromkeys(summary_fields(kind), 1)
-        fields |= {"columns": _COLUMNS} if kind == "dataset" else {"inputs": 1}
+        fields = dict.fromkeys([*summary_fields(kind), *(["inputs"] if kind != "dataset" else [])], 1)
         for batch in batches(wanted):
             answer = database.collection(name).find({"_id": {"$in": batch}}, fields, batch_size=ANSWER)
             found.update((document["_id"], document) for document in answer)
     return found
+
+
+def _all_text(values: Any) -> TypeGuard[list[str]]:
+    return isinstance(values, list) and set(map(type, values)) <= {str}
 
 
 class _Links(NamedTuple):
@@ -49,16 +51,20 @@ class _Links(NamedTuple):
         return cls(*columns)
 
     @classmethod
-    def of_fetched(cls, database: Database, document: Mapping[str, Any]) -> _Links:
-        """Inputs of a fetched document."""
-        columns = document.get("columns")
-        if columns is None:
-            return cls.of(links_of(document))
-        lists = [columns.get(name) for name in _COLUMNS]
-        if all(isinstance(one, list) and set(map(type, one)) <= {str} and len(one) == len(lists[0]) for one in lists):
-            return cls(*lists)
-        damaged = database.collection(RESULTS["dataset"]).find_one({"_id": document["_id"]}, {"inputs": 1})
-        return cls.of(links_of(damaged or {}))
+    def of_datasets(cls, database: Database, ids: Sequence[str]) -> dict[str, _Links]:
+        """Inputs of datasets, tens of thousands each: two lists come in half the time of as many documents."""
+        columns = {"ids": "$inputs.id", "contents": "$inputs.content"}
+        stages: list[dict[str, Any]] = [{"$match": {"_id": {"$in": list(ids)}}}, {"$project": columns}]
+        found: dict[str, _Links] = {}
+        for entry in database.collection(RESULTS["dataset"]).aggregate(stages) if ids else ():
+            some, contents = entry.get("ids"), entry.get("contents")
+            if _all_text(some) and _all_text(contents) and len(some) == len(contents):
+                # the role follows from the kind (`lipsdb.documents.dataset`)
+                found[entry["_id"]] = cls(["label" if id_ < "refusal-" else "refused" for id_ in some], some, contents)
+        damaged = [id_ for id_ in ids if id_ not in found]
+        for document in database.collection(RESULTS["dataset"]).find({"_id": {"$in": damaged}}) if damaged else ():
+            found[document["_id"]] = cls.of(links_of(document))
+        return found
 
     def split(self, kind: str) -> tuple[dict[str, str], set[str], _Links]:
         """Inputs of a kind, id to content; their roles; all others."""
@@ -109,8 +115,10 @@ class Ascent:
             if depth is not None and level >= depth:
                 break
             named, above = self.named.copy(), {}
-            for id_, document in found.items():
-                above |= self._connect(id_, _Links.of_fetched(self.database, document), ("label",))
+            inputs = {id_: _Links.of(links_of(document)) for id_, document in found.items() if "inputs" in document}
+            inputs |= _Links.of_datasets(self.database, [id_ for id_ in found if id_.startswith("dataset-")])
+            for id_, some in inputs.items():
+                above |= self._connect(id_, some, ("label",))
             for name, some in links.items():
                 above |= self._connect(name, some, ("label", "run", "structure"))
             frontier = self.named - named
@@ -138,9 +146,11 @@ class Ascent:
         labels = set[str]().union(*(some for name, some in groups.items() if name.startswith(_LABELS)))
         others = set[str]().union(*(some for name, some in groups.items() if not name.startswith(_LABELS)))
         self._contents |= contents_of(self.database, RESULTS["label"], labels - self._contents.keys())
-        for id_, document in fetch(self.database, sorted(others - self._contents.keys())).items():
-            self._contents[id_] = str(document.get("content"))
-            self._links[id_] = _Links.of_fetched(self.database, document)
+        for name, ids in by_collection(others - self._contents.keys()).items():
+            for batch in batches(ids):
+                for document in self.database.collection(name).find({"_id": {"$in": batch}}, _LINKS, batch_size=ANSWER):
+                    self._contents[document["_id"]] = str(document.get("content"))
+                    self._links[document["_id"]] = _Links.of(links_of(document))
         self._noted |= contents_of(self.database, EXTERNALS, (labels | others) - self._contents.keys())
         odd = {name: self._odd(some) for name, some in groups.items()}
         gathered_ones = self._of_labels({name: some for name, some in groups.items() if name.startswith(_LABELS)}, odd)

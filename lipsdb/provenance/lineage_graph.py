@@ -115,7 +115,8 @@ class Lineage:
         """The same, with what was made from something withdrawn or tainted marked as tainted."""
         made: dict[str, list[str]] = {}
         for edge in self.edges:
-            made.setdefault(edge.source, []).append(edge.target)
+            if edge.role == "level_of_theory" or not self._is_of_configuration(edge.target):
+                made.setdefault(edge.source, []).append(edge.target)
         frontier = [id_ for id_, node in self.nodes.items() if node.standing]
         frontier += [name for name, group in self.groups.items() if group.states.get("withdrawn")]
         if not frontier:
@@ -131,6 +132,11 @@ class Lineage:
         }
         groups = {name: replace(group, tainted=name in reached) for name, group in self.groups.items()}
         return replace(self, nodes=nodes, groups=groups)
+
+    def _is_of_configuration(self, name: str) -> bool:
+        """Whether it is a label, a refusal, or a group of labels, which stand on what computed them only."""
+        group = self.groups.get(name)
+        return (name.partition("-")[0] if group is None else group.what) in {"label", "refusal"}
 
     def part(self, root: str) -> Lineage:
         """What of it is reached from one of its documents."""

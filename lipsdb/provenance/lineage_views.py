@@ -135,20 +135,26 @@ def as_tree(lineage: Lineage) -> Tree:
 
 
 def as_json(lineage: Lineage) -> dict[str, Any]:
-    """A lineage with every node, group and edge, ready for `json.dumps`; members of groups by id, content and state."""
-    groups = []
+    """A lineage with every node, group and edge, ready for `json.dumps`.
+
+    Groups have the ids of their `members`; `contents` has the content hash of each, as it was recorded, once for all
+    groups, and `odd` the hash now and the state of those for which that no longer holds.
+    """
+    groups: list[dict[str, Any]] = []
+    contents: dict[str, str] = {}
     for name in sorted(lineage.groups):
         group = lineage.groups[name]
         counts = {"systems": group.systems, "levels_of_theory": group.levels_of_theory, "states": group.states}
         odd = {id_: {"content": content, "state": state} for id_, (content, state) in group.odd.items()}
-        groups.append(
-            {"name": name, "what": group.what, "n": group.n, **counts, "members": dict(group.members), "odd": odd}
-        )
+        some = {"name": name, "what": group.what, "n": group.n, "tainted": group.tainted}
+        groups.append({**some, **counts, "members": list(group.members), "odd": odd})
+        contents.update(group.members)
     return {
         "root": lineage.root,
         "direction": lineage.direction,
         "nodes": [asdict(lineage.nodes[id_]) for id_ in sorted(lineage.nodes)],
         "groups": groups,
+        "contents": contents,
         "edges": [asdict(edge) for edge in lineage.edges],
     }
 

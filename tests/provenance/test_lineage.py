@@ -326,3 +326,11 @@ def test_prov_of_documents_has_an_activity_for_each_and_every_input_with_its_rol
     assert roles == {"structure", "potential"}
     agents = {agent["prov:label"] for agent in text["agent"].values()}
     assert {"lipsdb", "numpy"} <= agents
+
+
+def test_dataset_with_an_illegible_link_still_shows_the_others(graph: Any) -> None:
+    (dataset,) = graph.of_kind("dataset")
+    damage = {"$unset": {"inputs.0.content": ""}}
+    graph.database.collection("datasets").update_one({"_id": dataset}, damage, bypass_document_validation=True)
+    (group,) = lineage(graph.database, dataset).groups.values()
+    assert (group.n, group.odd) == (11, {})
