@@ -195,8 +195,8 @@ def report(database: Database, rounds: int, with_peer: bool) -> None:
 
 def audit_links(uri: str, name: str) -> None:
     """The audit of links, in a process of its own, so that its memory is its own."""
-    from lipsdb.provenance.audit_findings import Survey
-    from lipsdb.provenance.audit_links import check_links
+    from lipsdb.provenance.audit.findings import Survey
+    from lipsdb.provenance.audit.links import check_links
 
     database, survey = connect(Settings(mongo_uri=uri, database=name)), Survey()
     start = time.perf_counter()

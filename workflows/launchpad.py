@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from fireworks import LaunchPad
 
-from lipsdb.provenance.audit_launches import SILENT_AFTER
+from lipsdb.provenance.audit.launches import SILENT_AFTER
 from lipsdb.store.database import Database
 
 PING_S = 60  # FireWorks' own default is an hour: a killed job would look alive for four

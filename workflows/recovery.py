@@ -10,7 +10,7 @@ from typing import Any
 
 from fireworks import LaunchPad
 
-from lipsdb.provenance.audit_launches import is_silent
+from lipsdb.provenance.audit.launches import is_silent
 from lipsdb.store.database import Database
 from lipsdb.workflows.failures import failures
 

@@ -11,7 +11,7 @@ import numpy as np
 from pymongo.errors import ConnectionFailure
 
 from lipsdb.errors import MissingProgramError
-from lipsdb.provenance.audit_findings import Progress, Survey
+from lipsdb.provenance.audit.findings import Progress, Survey
 from lipsdb.provenance.canonical import decode_array, decoded
 from lipsdb.workflows.agreement import Comparison, compare
 from lipsdb.workflows.performers import perform_again

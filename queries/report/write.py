@@ -16,7 +16,7 @@ from lipsdb.queries.report.drawings import Drawing
 from lipsdb.queries.report.origins import Origins
 
 if TYPE_CHECKING:
-    from lipsdb.provenance.audit_findings import AuditReport
+    from lipsdb.provenance.audit.findings import AuditReport
     from lipsdb.provenance.withdrawal import Taint
     from lipsdb.queries.tables import Table
     from lipsdb.store.database import Database

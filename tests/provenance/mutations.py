@@ -3,7 +3,7 @@
 ``python tests/provenance/mutations.py --database mongodb://localhost:27017 --number 1000`` changes one thing after the
 other in a COPY of a database, audits, and undoes it; it exits with 1 if anything was missed, or not undone.
 
-Left out is what the audit does not vouch for: the fields of FireWorks' records that `lipsdb.provenance.audit_launches`
+Left out is what the audit does not vouch for: the fields of FireWorks' records that `lipsdb.provenance.audit.launches`
 names; the list ``campaigns`` of documents that no launch made here, and the notes of campaigns that asked later
 (neither is sealed: who asks may change); and the deletion of the last audit, which none after it can miss.
 """

@@ -19,7 +19,7 @@ SETTINGS = {"program": "lammps", "settings": {}}
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lipsdb.provenance.audit_launches._PAUSES_S", (0.01,))
+    monkeypatch.setattr("lipsdb.provenance.audit.launches._PAUSES_S", (0.01,))
 
 
 def started(launcher: Any, document: str = NOT_MADE, kind: str = "run", asked: Any = None) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def test_contradiction_that_is_gone_at_the_second_look_is_no_finding(
     def work_goes_on(seconds: float) -> None:
         fireworks.update_one({"fw_id": place["fw_id"]}, {"$set": {"launches": launches}})
 
-    monkeypatch.setattr("lipsdb.provenance.audit_launches.time.sleep", work_goes_on)
+    monkeypatch.setattr("lipsdb.provenance.audit.launches.time.sleep", work_goes_on)
     assert found(graph).findings == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.audit import audit
-from lipsdb.provenance.audit_record import manifest_digits
+from lipsdb.provenance.audit.record import manifest_digits
 from lipsdb.provenance.sealing import seal
 
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from lipsdb.errors import BadInputError
-from lipsdb.provenance.audit_findings import Finding, Survey
-from lipsdb.provenance.audit_rules import check_rules
+from lipsdb.provenance.audit.findings import Finding, Survey
+from lipsdb.provenance.audit.rules import check_rules
+from lipsdb.provenance.audit.rules.known_bad import KNOWN_BAD_FILE, known_bad_versions
+from lipsdb.provenance.audit.rules.labels import faults_of_label
+from lipsdb.provenance.audit.rules.units import faults_of_property
+from lipsdb.provenance.audit.rules.versions import VersionRange, version_of
 from lipsdb.provenance.canonical import decode_array, encode
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.rules.known_bad import KNOWN_BAD_FILE, known_bad_versions
-from lipsdb.provenance.rules.labels import faults_of_label
-from lipsdb.provenance.rules.units import faults_of_property
-from lipsdb.provenance.rules.versions import VersionRange, version_of
 
 # σ = n e² D / kT by hand for n = 0.02 Å⁻³ = 2e28 m⁻³, D = 1e-10 m²/s, T = 300 K:
 # 2e28 × (1.602176634e-19)² × 1e-10 / (1.380649e-23 × 300) = 12.39499 S/m = 0.1239499 S/cm
@@ -470,7 +470,7 @@ def test_list_of_ones_own_names_activity_and_source(graph: Any, tmp_path: Path) 
 
 def test_list_is_shipped_with_the_package() -> None:
     assert KNOWN_BAD_FILE.is_file()
-    assert 'provenance/*.yaml"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert 'provenance/audit/rules/*.yaml"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
 
 
 def test_progress_is_told(graph: Any) -> None:

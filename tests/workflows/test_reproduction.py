@@ -19,7 +19,7 @@ from lipsdb.ingest.extxyz import EXTXYZ
 from lipsdb.ingest.labels import ingest_labels
 from lipsdb.ingest.record import adopt_potential
 from lipsdb.md.trajectory import Trajectory, write_trajectory
-from lipsdb.provenance.audit_findings import Survey
+from lipsdb.provenance.audit.findings import Survey
 from lipsdb.provenance.canonical import decode_array, decoded
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import reference, seal

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.audit_findings import Affected, AuditReport, Finding
+from lipsdb.provenance.audit.findings import Affected, AuditReport, Finding
 from lipsdb.provenance.kinds import COLLECTIONS
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lipsdb.errors import BadInputError
+from lipsdb.provenance.audit.rules.versions import VersionRange
 from lipsdb.provenance.kinds import RESULTS
-from lipsdb.provenance.rules.versions import VersionRange
 
-KNOWN_BAD_FILE = Path(__file__).parent.parent / "known_bad_versions.yaml"
+KNOWN_BAD_FILE = Path(__file__).parent / "known_bad_versions.yaml"
 _FIELD = re.compile(r"(asked|answer|origin)(\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.audit_artifacts import References, check_artifacts, is_imported
-from lipsdb.provenance.audit_findings import Progress, Survey
-from lipsdb.provenance.audit_reading import decoded, number_of, raw_documents
+from lipsdb.provenance.audit.artifacts import References, check_artifacts, is_imported
+from lipsdb.provenance.audit.findings import Progress, Survey
+from lipsdb.provenance.audit.reading import decoded, number_of, raw_documents
 from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.provenance.sealing import SCHEMA_VERSION, seal_faults
 

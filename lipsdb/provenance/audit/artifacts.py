@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsdb.provenance import packed_ids
-from lipsdb.provenance.audit_findings import Progress, Survey
-from lipsdb.provenance.audit_reading import lenient
+from lipsdb.provenance.audit import packed_ids
+from lipsdb.provenance.audit.findings import Progress, Survey
+from lipsdb.provenance.audit.reading import lenient
 from lipsdb.provenance.lineage import batches
 
 if TYPE_CHECKING:

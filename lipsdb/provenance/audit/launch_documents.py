@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.audit_reading import lenient
+from lipsdb.provenance.audit.launch_records import CLOCKS, history_of, is_silent, time_of
+from lipsdb.provenance.audit.reading import lenient
 from lipsdb.provenance.canonical import digest
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.launch_records import CLOCKS, history_of, is_silent, time_of
 from lipsdb.provenance.lineage import links_of
 from lipsdb.provenance.sealing import identity, reference
 

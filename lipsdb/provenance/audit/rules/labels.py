@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lipsdb.dft.result import EV_A3_IN_GPA, STRESS_LIMIT_GPa
-from lipsdb.provenance.audit_reading import documents
-from lipsdb.provenance.rules.tally import ENERGY_PER_ATOM, Group, members
-from lipsdb.provenance.rules.units import LEAST_VOLUME_A3, array_of
+from lipsdb.provenance.audit.reading import documents
+from lipsdb.provenance.audit.rules.tally import ENERGY_PER_ATOM, Group, members
+from lipsdb.provenance.audit.rules.units import LEAST_VOLUME_A3, array_of
 
 if TYPE_CHECKING:
-    from lipsdb.provenance.audit_findings import Progress, Survey
+    from lipsdb.provenance.audit.findings import Progress, Survey
     from lipsdb.store.database import Database
 
 ENERGY_SPREAD_eV = 15.0  # an atom, about the median of one composition at one level; hartree are off by far more

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lipsdb.provenance import packed_ids
-from lipsdb.provenance.audit_reading import decoded
+from lipsdb.provenance.audit import packed_ids
+from lipsdb.provenance.audit.reading import decoded
 
 RECORD = np.dtype([("id", f"S{packed_ids.WIDTH}"), ("content", "S32")])
 _MANY = 50_000  # bytes of a document from which on cutting is quicker than decoding

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import ConnectionFailure
 
-from lipsdb.provenance.audit_findings import AuditReport, Progress, Survey
+from lipsdb.provenance.audit.findings import AuditReport, Progress, Survey
 from lipsdb.provenance.kinds import COLLECTIONS
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def store_audit(database: Database, report: AuditReport, manifest: Path | None) 
 def _stored(database: Database, report: AuditReport, manifest: Path | None) -> dict[str, str]:
     from lipsdb.documents.audit import Audit, AuditAnswer, AuditAsked
     from lipsdb.documents.base import ArtifactReference, Input
-    from lipsdb.provenance.audit_views import as_json
+    from lipsdb.provenance.audit.views import as_json
     from lipsdb.provenance.machine import Stopwatch, versions_of
     from lipsdb.provenance.sealing import reference
 

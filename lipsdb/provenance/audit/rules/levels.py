@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.audit_reading import documents
+from lipsdb.provenance.audit.reading import documents
+from lipsdb.provenance.audit.rules.tally import LABEL, Group, members
 from lipsdb.provenance.lineage import batches, links_of
-from lipsdb.provenance.rules.tally import LABEL, Group, members
 
 if TYPE_CHECKING:
-    from lipsdb.provenance.audit_findings import Progress, Survey
+    from lipsdb.provenance.audit.findings import Progress, Survey
     from lipsdb.store.database import Database
 
 

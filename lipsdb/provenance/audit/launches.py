@@ -23,10 +23,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lipsdb.provenance.audit_findings import Progress, Survey
-from lipsdb.provenance.audit_reading import lenient
-from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.launch_documents import (
+from lipsdb.provenance.audit.findings import Progress, Survey
+from lipsdb.provenance.audit.launch_documents import (
     JOB_FIELDS,
     LAUNCH_FIELDS,
     document_of,
@@ -35,7 +33,7 @@ from lipsdb.provenance.launch_documents import (
     made_here,
     read_answers,
 )
-from lipsdb.provenance.launch_records import (
+from lipsdb.provenance.audit.launch_records import (
     OPEN,
     SILENT_AFTER,
     faults_of_firework,
@@ -44,6 +42,8 @@ from lipsdb.provenance.launch_records import (
     hanging,
     is_silent,
 )
+from lipsdb.provenance.audit.reading import lenient
+from lipsdb.provenance.kinds import COLLECTIONS
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database

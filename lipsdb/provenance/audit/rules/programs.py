@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lipsdb.provenance.audit.rules.known_bad import KnownBad
+from lipsdb.provenance.audit.rules.tally import Group, condition, members
+from lipsdb.provenance.audit.rules.versions import dated_version_of, version_of
 from lipsdb.provenance.lineage import links_of
-from lipsdb.provenance.rules.known_bad import KnownBad
-from lipsdb.provenance.rules.tally import Group, condition, members
-from lipsdb.provenance.rules.versions import dated_version_of, version_of
 
 if TYPE_CHECKING:
-    from lipsdb.provenance.audit_findings import Survey
+    from lipsdb.provenance.audit.findings import Survey
     from lipsdb.store.database import Database
 
 #: Names in `made_by.versions`.

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsdb.provenance import packed_ids
-from lipsdb.provenance.audit_findings import Progress, Survey
-from lipsdb.provenance.audit_reading import number_of, raw_documents
+from lipsdb.provenance.audit import packed_ids
+from lipsdb.provenance.audit.findings import Progress, Survey
+from lipsdb.provenance.audit.packed_links import RECORD, packed, read
+from lipsdb.provenance.audit.reading import number_of, raw_documents
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.packed_links import RECORD, packed, read
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database

@@ -1,4 +1,4 @@
-"""Audit: is every document, artifact, link and launch what it says it is?
+"""The levels of an audit, one after the other, and what is downstream of each finding.
 
 Everything is read once, a few documents at a time; what is kept in memory is ids and hashes. Errors put numbers in
 doubt and come with everything downstream of them; notes are harmless.
@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 from lipsdb.documents.base import now
 from lipsdb.errors import BadInputError, NotFoundError
-from lipsdb.provenance.audit_content import check_content
-from lipsdb.provenance.audit_findings import Affected, AuditReport, Finding, Progress, Survey
-from lipsdb.provenance.audit_launches import check_launches
-from lipsdb.provenance.audit_links import check_links
-from lipsdb.provenance.audit_record import check_manifest, store_audit
-from lipsdb.provenance.audit_rules import check_rules
-from lipsdb.provenance.audit_views import as_json, as_table
+from lipsdb.provenance.audit.content import check_content
+from lipsdb.provenance.audit.findings import Affected, AuditReport, Finding, Progress, Survey
+from lipsdb.provenance.audit.launches import check_launches
+from lipsdb.provenance.audit.links import check_links
+from lipsdb.provenance.audit.record import check_manifest, store_audit
+from lipsdb.provenance.audit.rules import check_rules
 from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.provenance.lineage import descend, upstream_ids
 from lipsdb.provenance.summaries import summary_fields, summary_of
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 LEVELS = ("links", "content", "launches", "rules", "reproduction")
 DEFAULT_LEVELS = LEVELS[:4]
 Check = Callable[["Database", Survey, Progress], None]
-
-__all__ = ["Affected", "AuditReport", "Finding", "as_json", "as_table", "audit"]
 
 
 def audit(

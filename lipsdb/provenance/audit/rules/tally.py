@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.audit_reading import lenient
+from lipsdb.provenance.audit.reading import lenient
 from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.provenance.lineage import batches
 
 if TYPE_CHECKING:
-    from lipsdb.provenance.audit_findings import Survey
+    from lipsdb.provenance.audit.findings import Survey
     from lipsdb.store.database import Database
 
 #: What makes two documents alike for the rules, as expressions.

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.audit_findings import Progress, Survey
-from lipsdb.provenance.audit_reading import documents
+from lipsdb.provenance.audit.findings import Progress, Survey
+from lipsdb.provenance.audit.reading import documents
+from lipsdb.provenance.audit.rules.known_bad import KNOWN_BAD_FILE, known_bad_versions
+from lipsdb.provenance.audit.rules.labels import check_arrays, check_energies
+from lipsdb.provenance.audit.rules.levels import check_levels
+from lipsdb.provenance.audit.rules.programs import check_majors, check_programs
+from lipsdb.provenance.audit.rules.tally import Group, tally
+from lipsdb.provenance.audit.rules.units import faults_of_property, faults_of_run, faults_of_structure
 from lipsdb.provenance.kinds import COLLECTIONS, RESULTS
 from lipsdb.provenance.lineage import links_of
-from lipsdb.provenance.rules.known_bad import KNOWN_BAD_FILE, known_bad_versions
-from lipsdb.provenance.rules.labels import check_arrays, check_energies
-from lipsdb.provenance.rules.levels import check_levels
-from lipsdb.provenance.rules.programs import check_majors, check_programs
-from lipsdb.provenance.rules.tally import Group, tally
-from lipsdb.provenance.rules.units import faults_of_property, faults_of_run, faults_of_structure
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
