@@ -57,7 +57,7 @@ def test_graph_that_keeps_all_rules(graph: Any) -> None:
     survey = survey_of(graph)
     assert survey.findings == []
     assert survey.counts["labels whose arrays were checked"] == 12
-    assert survey.counts["potentials in use"] == 2
+    assert survey.counts["uses of potentials"] == 2
 
 
 # ---------------------------------------------------------------- programs and their versions
@@ -170,7 +170,7 @@ def test_label_without_a_level_of_theory(graph: Any) -> None:
         ({"answer__mean_density_g_cm3": 1384.0}, "mean density 1384 g/cm³"),  # kg/m³
         ({"answer__mean_volume_A3": 0.216}, "0.027 Å³ an atom"),  # nm³
         ({"answer__mean_volume_A3": 1457.6}, "at constant volume"),  # bohr³
-        ({"answer__mean_temperature_K": 327.85}, "target of 600 K"),  # °C
+        ({"answer__mean_temperature_K": 0.0517}, "target of 600 K"),  # k_B T in eV
         ({"answer__mean_pressure_bar": 1e4}, "mean pressure 10000 bar"),
         ({"answer__frame_interval_ps": 100.0, "asked__settings__dump_interval": 50,
           "asked__settings__timestep_fs": 2.0}, "100 ps apart, but they are 50 steps of 2 fs"),

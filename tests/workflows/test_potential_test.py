@@ -246,7 +246,7 @@ def retrained(database: Database, labels: list[dict[str, str]]) -> dict[str, str
         inputs=inputs,
         answer=DatasetAnswer(level_of_theory=["itself"], held=held, systems=[], n_training=3, n_held=2),
     )
-    made_by = Stopwatch("train").made_by(versions_of())
+    made_by = Stopwatch("train").made_by(versions_of("deepmd-kit"))
     frozen = database.insert(dataset.sealed(made_by))
     potential = Potential.from_stored(next(database.query("potentials")))
     return database.insert(potential.model_copy(update={"inputs": [Input.of("dataset", frozen)]}).sealed(made_by))

@@ -238,7 +238,7 @@ def check_second_campaign(database: Database, campaign: Path) -> None:
     del structure["role"]
     sources = {id(parent): structure for parent in job.parents()}
     answer.original(*job.job(sources, ["third"]).function_args)
-    assert database.collection("labels").count_documents({"campaigns": "third"}) == 4
+    assert database.count("labels", {"campaigns": "third"}) == 4
 
 
 def make(job: object) -> None:

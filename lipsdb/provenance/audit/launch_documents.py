@@ -249,7 +249,7 @@ def faults_of_answer(firework: Mapping[str, Any], answers: Answers) -> Iterator[
     if not any(asking <= answers.campaigns_of(one) for one in stored):
         yield name, f"it was for {', '.join(sorted(asking))}, but {stored[0]['_id']} does not belong to all of these"
     for one in stored:
-        others = answers.campaigns_of(one) - asking - set(answers.campaigns.values())
+        others = set(map(str, one.get("campaigns") or [])) - asking - set(answers.campaigns.values())
         if others and answers.made_by(firework, one):
             yield str(one["_id"]), f"there is no campaign {sorted(others)[0]!r}, to which it is said to belong"
 

@@ -104,7 +104,7 @@ def check_majors(
     for user in users:
         id_, versions = str(user["_id"]), _versions(user)
         for potential in (link["id"] for link in links_of(user) if link["role"] == "potential"):
-            survey.counts["potentials in use"] += 1
+            survey.counts["uses of potentials"] += 1
             trained = potentials.get(potential)
             if trained is None:
                 report = survey.note if potential in external else survey.error
