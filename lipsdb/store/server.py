@@ -122,7 +122,8 @@ class EmbeddedServer:
         data.mkdir(exist_ok=True)
         arguments = [
             mongod, "--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET,
-            "--logpath", str(self.log_path), "--logappend", "--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "200",
+            "--logpath", str(self.log_path), "--logappend", "--oplogSize", "200",
+            "--wiredTigerCacheSizeGB", f"{_cache_gigabytes():.2f}",
             "--setParameter", "diagnosticDataCollectionEnabled=false",
         ]  # fmt: skip
         process = subprocess.Popen(
@@ -286,3 +287,9 @@ def _wait_until_primary(record: ServerRecord, log: Path) -> None:
                 f"mongod on 127.0.0.1:{record.port} does not become primary: {_last_log_line(log)} (log: {log})"
             )
         time.sleep(0.05)
+
+
+def _cache_gigabytes() -> float:
+    """How much of the data may stay in memory: an eighth of the machine's, 0.5 to 4 GB; small data take less."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(4.0, max(0.5, memory / 8e9))
