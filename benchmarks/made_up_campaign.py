@@ -18,7 +18,7 @@ import numpy as np
 
 from lipsdb.documents.base import MadeBy
 from lipsdb.provenance.canonical import Encoded
-from lipsdb.provenance.sealing import reference, seal
+from lipsdb.provenance.sealing import encoded_made_by, reference, seal
 from lipsdb.store.database import Database
 
 STUDIES, GENERATIONS, PER_RUN, PER_FIT, TESTED = 4, 10, 30, 6, 2000
@@ -111,7 +111,7 @@ class MadeUpCampaign:
                 activity=activity, versions={"lipsdb": "0.2.0", "python": "3.11.2", program: version}, commit=None,
                 executable="python", host=host, started_at=TIME, finished_at=TIME, core_seconds=1.0,
             )  # fmt: skip
-            self.records[activity, choice] = Encoded.of(record.model_dump())
+            self.records[activity, choice] = encoded_made_by(record.model_dump())
         return self.records[activity, choice]
 
     def _level(self, study: int) -> Reference:
