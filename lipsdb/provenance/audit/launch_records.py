@@ -161,7 +161,7 @@ def faults_of_workflow(
         yield None, "its nodes, links and states are not of the same Fireworks"
         return
     upward = workflow.get("parent_links")
-    if not isinstance(upward, Mapping) or _pairs(links) != {(up, down) for down, up in _pairs(upward)}:
+    if not isinstance(upward, Mapping) or _pairs(links) != sorted((up, down) for down, up in _pairs(upward)):
         yield None, "its links down and up do not agree"
     for node in nodes:
         firework, noted = fireworks.get(node), states[str(node)]
@@ -174,8 +174,8 @@ def faults_of_workflow(
         yield None, f"it is {workflow.get('state')}, but its Fireworks' states make it {known}"
 
 
-def _pairs(links: Mapping[str, Any]) -> set[tuple[str, str]]:
-    return {(node, str(other)) for node, others in links.items() for other in (others or [])}
+def _pairs(links: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return sorted((node, str(other)) for node, others in links.items() for other in (others or []))
 
 
 def state_of_workflow(workflow: Mapping[str, Any], fireworks: Mapping[int, Mapping[str, Any]]) -> str:
