@@ -30,6 +30,7 @@ from lipsdb.documents.base import Document, Input, MadeBy, Model
 from lipsdb.documents.label import LabelAsked
 from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.export.private import names_of_this_machine
+from lipsdb.provenance.kinds import falls_with
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import reference as reference_of
 from lipsdb.provenance.withdrawal import Withdrawn, taint, withdrawn
@@ -167,12 +168,8 @@ class Question:
         return [link[1] for link in self.inputs if not isinstance(link, Selection) and isinstance(link[1], Question)]
 
     def computed_from(self) -> list[Question | str]:
-        """What must be right for the answer to be: questions, or ids of documents; not what a selection finds.
-
-        A label stands on its level of theory only: it holds its configuration, wherever that came from.
-        """
-        links = [link for link in self.inputs if not isinstance(link, Selection)]
-        links = [link for link in links if self.kind != "label" or link[0] == "level_of_theory"]
+        """What must be right for the answer to be: questions, or ids of documents; not what a selection finds."""
+        links = [link for link in self.inputs if not isinstance(link, Selection) and falls_with(self.kind, link[0])]
         return [link[1] if isinstance(link[1], Question) else link[1]["id"] for link in links]
 
     def job(self, sources: Mapping[int, Any], campaigns: Sequence[str], document_id: str | None = None) -> Job:
@@ -409,7 +406,7 @@ def answer(
 def _check_standing(database: Database, kind: str, inputs: Sequence[Input]) -> None:
     """Compute nothing on what was withdrawn after the job was submitted."""
     marks = taint(database)
-    used = [link.id for link in inputs if kind != "label" or link.role == "level_of_theory"]
+    used = [link.id for link in inputs if falls_with(kind, link.role)]
     for said in marks.of(*used):
         raise BadInputError(
             f"it would stand on {said.document}, withdrawn by {said.by}: {said.reason}; submit the campaign again, "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipsdb.cli.terminal import err, next_step, out
+from lipsdb.provenance.kinds import counted
 
 if TYPE_CHECKING:
     from lipsdb.provenance.withdrawal import Taint, Withdrawn
@@ -48,9 +49,9 @@ def changes(before: Taint, after: Taint) -> list[str]:
         "tainted now": after.origins.keys() - before.origins.keys(),
         "clean again": before.origins.keys() - after.origins.keys(),
     }
-    counts = {what: Counter(id_.partition("-")[0].replace("_", " ") for id_ in ids) for what, ids in became.items()}
+    counts = {what: Counter(id_.partition("-")[0] for id_ in ids) for what, ids in became.items()}
     return [
-        f"{what}: {', '.join(f'{number} {kind}' for kind, number in sorted(kinds.items()))}"
+        f"{what}: {', '.join(counted(number, kind) for kind, number in sorted(kinds.items()))}"
         for what, kinds in counts.items()
         if kinds
     ]

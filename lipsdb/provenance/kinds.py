@@ -19,3 +19,28 @@ COLLECTIONS = {
 # documents about documents: nothing is made from them, and they are nobody's result
 RECORDS = frozenset({"withdrawal", "audit"})
 RESULTS = {kind: name for kind, name in COLLECTIONS.items() if kind not in RECORDS}
+
+
+def falls_with(kind: str, role: str) -> bool:
+    """Whether a document of this kind is wrong if its input in this role is.
+
+    A label, like the refusal of one, holds its configuration and stands on what computed it only, not on where that
+    configuration was taken from.
+
+    Examples
+    --------
+    >>> falls_with("label", "level_of_theory"), falls_with("label", "structure"), falls_with("run", "structure")
+    (True, False, True)
+    """
+    return role == "level_of_theory" or kind not in {"label", "refusal"}
+
+
+def counted(number: int, kind: str) -> str:
+    """So many documents of a kind, in words.
+
+    Examples
+    --------
+    >>> counted(1, "level_of_theory"), counted(18, "property")
+    ('1 level of theory', '18 properties')
+    """
+    return f"{number} {(kind if number == 1 else COLLECTIONS[kind]).replace('_', ' ')}"

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from pymongo.errors import DocumentTooLarge, OperationFailure, WriteError
 
 from lipsdb.provenance.kinds import RESULTS
+from lipsdb.store.artifacts import UNAUTHORIZED
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 LABEL_ORIGINS = "label_origins"
 _AT_ONCE = 10_000
-_NOT_ALLOWED = 13  # MongoDB's code for a user without the right to do that
 
 
 class LabelOrigins:
@@ -50,7 +50,7 @@ class LabelOrigins:
             except (DocumentTooLarge, WriteError):
                 self._unstored[id_] = entry
             except OperationFailure as error:
-                if error.code != _NOT_ALLOWED:
+                if error.code != UNAUTHORIZED:
                     raise
                 self._unstored[id_] = entry
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.kinds import COLLECTIONS, falls_with
 
 Direction = Literal["up", "down"]
 State = Literal["present", "external", "missing", "changed"]
@@ -115,7 +115,7 @@ class Lineage:
         """The same, with what was made from something withdrawn or tainted marked as tainted."""
         made: dict[str, list[str]] = {}
         for edge in self.edges:
-            if edge.role == "level_of_theory" or not self._is_of_configuration(edge.target):
+            if falls_with(self._kind_of(edge.target), edge.role):
                 made.setdefault(edge.source, []).append(edge.target)
         frontier = [id_ for id_, node in self.nodes.items() if node.standing]
         frontier += [name for name, group in self.groups.items() if group.states.get("withdrawn")]
@@ -133,10 +133,10 @@ class Lineage:
         groups = {name: replace(group, tainted=name in reached) for name, group in self.groups.items()}
         return replace(self, nodes=nodes, groups=groups)
 
-    def _is_of_configuration(self, name: str) -> bool:
-        """Whether it is a label, a refusal, or a group of labels, which stand on what computed them only."""
+    def _kind_of(self, name: str) -> str:
+        """The kind of a document, or of those in a group."""
         group = self.groups.get(name)
-        return (name.partition("-")[0] if group is None else group.what) in {"label", "refusal"}
+        return name.partition("-")[0] if group is None else group.what
 
     def part(self, root: str) -> Lineage:
         """What of it is reached from one of its documents."""

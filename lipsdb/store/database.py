@@ -28,12 +28,12 @@ from pymongo.errors import (
 from lipsdb.errors import BadInputError, NotFoundError, ServerError
 from lipsdb.provenance.canonical import digest
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.label_origins import LABEL_ORIGINS
 from lipsdb.provenance.sealing import reference
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store import joins
 from lipsdb.store.artifacts import BUCKET, UNAUTHORIZED, Artifacts, open_blob_store
 from lipsdb.store.migrations import BOOKKEEPING, MIGRATIONS, note_pending
+from lipsdb.store.schema import OTHER_INDEXES, schema
 from lipsdb.store.server import EmbeddedServer
 
 _log = logging.getLogger(__name__)
@@ -259,22 +259,22 @@ class Database:
         ServerError
             If they are not, and this user may not make them.
         """
-        schema = _schema()
+        collections = schema()
         state = digest(
-            {"collections": schema, "indexes": _OTHER_INDEXES, "migrations": [one.name for one in MIGRATIONS]}
+            {"collections": collections, "indexes": OTHER_INDEXES, "migrations": [one.name for one in MIGRATIONS]}
         )
         notes = {"_id": {"$in": ["schema", *(step.note for step in MIGRATIONS)]}}
         found = {entry["_id"]: entry for entry in self.collection(BOOKKEEPING).find(notes)}
         if found.get("schema", {}).get("state") != state:
-            self._allowed_to_set_up(schema, state)
+            self._allowed_to_set_up(collections, state)
             found = {entry["_id"]: entry for entry in self.collection(BOOKKEEPING).find(notes)}
         waiting = sum(entry.get("pending", 0) for entry in found.values())
         if waiting:
             _log.warning("%d documents are in an older form; `lipsdb db migrate --dry-run` tells more", waiting)
 
-    def _allowed_to_set_up(self, schema: Mapping[str, Any], state: str) -> None:
+    def _allowed_to_set_up(self, collections: Mapping[str, Any], state: str) -> None:
         try:
-            self._set_up(schema)
+            self._set_up(collections)
             note_pending(self)
             self.collection(BOOKKEEPING).replace_one({"_id": "schema"}, {"_id": "schema", "state": state}, upsert=True)
         except OperationFailure as error:
@@ -285,9 +285,9 @@ class Database:
                 f"({redacted(self.uri)}) may not do it; run `lipsdb db prepare` with this version as an administrator"
             ) from error
 
-    def _set_up(self, schema: Mapping[str, Any]) -> None:
+    def _set_up(self, collections: Mapping[str, Any]) -> None:
         existing = set(self.mongo.list_collection_names())
-        for name, definition in schema.items():
+        for name, definition in collections.items():
             options = {"validator": definition["validator"], "validationLevel": "strict", "validationAction": "error"}
             if name not in existing:
                 try:
@@ -298,7 +298,7 @@ class Database:
             else:
                 self.mongo.command("collMod", name, **options)
             self._make_indexes(name, definition["indexes"])
-        for name, index_sets in _OTHER_INDEXES.items():
+        for name, index_sets in OTHER_INDEXES.items():
             self._make_indexes(name, index_sets)
         self.collection(BOOKKEEPING).update_one(
             {"_id": "identifier"}, {"$setOnInsert": {"value": str(uuid.uuid4())}}, upsert=True
@@ -320,70 +320,6 @@ class Database:
     def quick(self) -> MongoDatabase[dict[str, Any]]:
         """The same database for messages that may get lost: the server does not wait for its disk."""
         return self.mongo.with_options(write_concern=WriteConcern(w=1, j=False))
-
-
-# jobflow makes no index on its outputs (jobflow issue 627); the launchpad is asked by document and campaign; GridFS
-# makes its own at the first upload, which may be that of a worker without the right to make indexes
-_OTHER_INDEXES: dict[str, list[list[tuple[str, int]]]] = {
-    "job_outputs": [[("uuid", 1), ("index", -1)]],
-    "fireworks": [[("spec.document", 1)]],
-    "workflows": [[("metadata.campaign", 1)]],
-    joins.JOINS: joins.INDEXES,
-    LABEL_ORIGINS: [[(field, 1), ("_id", 1)] for field in ("links.id", "beyond", "hosts", "versions", "absent")],
-    f"{BUCKET}.files": [[("filename", 1), ("uploadDate", 1)]],
-    f"{BUCKET}.chunks": [[("files_id", 1), ("n", 1)]],
-}
-
-# of each kind of document, unless it has one of its own that begins with the same field; with the ids in them, walks
-# through the graph read no document
-_COMMON_INDEXES = (
-    [("campaigns", 1)],
-    [("inputs.id", 1), ("_id", 1)],
-    [("made_by.fw_id", 1)],
-    [("made_by.versions", 1), ("made_by.host", 1), ("_id", 1)],
-    [("made_by.files.sha256", 1)],
-)
-
-
-def _schema() -> dict[str, Any]:
-    """Validators and indexes of our collections."""
-    from lipsdb.documents import document_types
-
-    text, link = {"bsonType": "string"}, {"bsonType": "object", "required": ["role", "collection", "id", "content"]}
-    schema: dict[str, Any] = {}
-    for kind, model in document_types().items():
-        parts = {}
-        for part in ("asked", "answer"):
-            fields = model.model_fields[part].annotation
-            required = [name for name, field in getattr(fields, "model_fields", {}).items() if field.is_required()]
-            parts[part] = {"bsonType": "object", **({"required": required} if required else {})}
-        if model.model_fields["origin"].is_required():
-            parts["origin"] = {"bsonType": "object", "required": ["system", "source"]}
-        properties = {
-            "_id": {"bsonType": "string", "pattern": f"^{kind}-[0-9a-f]{{24}}$"},
-            "kind": {"enum": [kind]},
-            "schema_version": {"bsonType": "int"},
-            "inputs": {"bsonType": "array", "items": link},
-            "content": {"bsonType": "string", "pattern": "^[0-9a-f]{64}$"},
-            "seal": {"bsonType": "string", "pattern": "^[0-9a-f]{64}$"},
-            "made_by": {
-                "bsonType": "object",
-                "required": ["activity", "versions", "host", "started_at", "finished_at"],
-            },
-            "campaigns": {"bsonType": "array", "items": text},
-            **parts,
-        }
-        validator = {"$jsonSchema": {"bsonType": "object", "required": sorted(properties), "properties": properties}}
-        begun = {keys[0][0] for keys in model.indexes}
-        common = [keys for keys in _COMMON_INDEXES if keys[0][0] not in begun]
-        indexes = [[list(pair) for pair in keys] for keys in (*common, *model.indexes)]
-        schema[model.collection()] = {"validator": validator, "indexes": indexes}
-    artifact = {
-        "bsonType": "object",
-        "required": ["_id", "kind", "name", "size", "place", "key", "compression", "crc32"],
-    }
-    schema["artifacts"] = {"validator": {"$jsonSchema": artifact}, "indexes": [[("key", 1)]]}
-    return schema
 
 
 def redacted(uri: str) -> str:

@@ -126,12 +126,6 @@ def run_aimd(
     )
 
 
-def files_of_aimd(folder: Path) -> list[Path]:
-    """Inputs and outputs of all segments, as far as they are there."""
-    names = (INPUT, "BASIS", "POTENTIAL", OUTPUT)
-    return [path for place in sorted(folder.glob("segment-*")) for name in names if (path := place / name).is_file()]
-
-
 def _usable_segments(folder: Path, settings: AimdSettings) -> list[tuple[Path, Segment]]:
     """The segments that are there, the last with whatever it has; one from which nothing can go on is removed."""
     found: list[tuple[Path, Segment]] = []

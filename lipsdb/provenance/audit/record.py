@@ -19,13 +19,13 @@ from pymongo.errors import ConnectionFailure
 
 from lipsdb.provenance.audit.findings import AuditReport, Progress, Survey
 from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.store.artifacts import UNAUTHORIZED
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 _DIGITS = 32
 _TOLD_EVERY = 10_000
-_UNAUTHORISED = 13
 
 
 def check_manifest(database: Database, survey: Survey, progress: Progress, path: Path) -> None:
@@ -144,7 +144,7 @@ def store_audit(database: Database, report: AuditReport, manifest: Path | None) 
     try:
         return _stored(database, report, manifest)
     except OperationFailure as error:
-        if error.code != _UNAUTHORISED:
+        if error.code != UNAUTHORIZED:
             raise
         return None
 
