@@ -107,52 +107,57 @@ def measured(ask: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
     return times[0], statistics.median(times[1:]), answer
 
 
-def questions(database: Database) -> list[tuple[str, Callable[[], int], tuple[str, str] | None]]:
-    """What is asked: in words, how (it returns the number of documents found), and for the peer id and direction."""
+def number_of_documents(found: Lineage | impact.Impact) -> int:
+    """How many documents an answer tells of."""
+    if isinstance(found, impact.Impact):
+        return found.n_numbers
+    if found.direction == "up":
+        return len(found.states)
+    return len(found.nodes) + sum(group.n for group in found.groups.values())
+
+
+def questions(database: Database) -> list[tuple[str, Callable[[], Any], tuple[str, str] | None]]:
+    """What is asked: in words, how, and for the peer id and direction."""
     properties, labels = database.collection("properties"), database.collection("labels")
     fit = str((properties.find_one({"asked.property": "arrhenius"}, {"_id": 1}) or {})["_id"])
     largest = database.collection("datasets").find_one({}, {"inputs.id": 1}, sort=[("answer.n_training", -1)]) or {}
-    label = str(largest["inputs"][0]["id"])
+    label, n_labels = str(largest["inputs"][0]["id"]), len(largest["inputs"])
     level = database.collection("levels_of_theory").find_one({}, {"asked.name": 1}) or {}
     many = f"{labels.count_documents({'inputs.id': level['_id']}):,} labels"
     runs = database.collection("runs").count_documents({"made_by.versions.LAMMPS": "29 Aug 2024"})
 
-    def tree(id_: str, direction: Any) -> int:
-        found = lineage(database, id_, direction)
+    def tree(id_: str, direction: Any, depth: int | None = None) -> Lineage:
+        found = lineage(database, id_, direction, depth)
         printed_tree(found)
-        return len(found.nodes) + sum(group.n for group in found.groups.values()) if direction == "down" else len(found.states)  # fmt: skip # noqa: E501
+        return found
 
-    def alone() -> int:
-        found = lineage(database, str(largest["_id"]), depth=1)
-        printed_tree(found)
-        return len(found.states)
-
-    def as_text() -> int:
+    def as_text() -> Lineage:
         found = lineage(database, fit)
         json.dumps(as_json(found))
-        return len(found.states)
-
-    def counted(found: impact.Impact) -> int:
-        return found.n_numbers
+        return found
 
     return [
         ("lineage --up of an Arrhenius fit, tree", lambda: tree(fit, "up"), (fit, "up")),
         ("lineage --up of an Arrhenius fit, json", as_text, None),
-        (f"lineage --up --depth 1 of a dataset ({len(largest['inputs']):,} labels), tree", alone, None),
+        (
+            f"lineage --up --depth 1 of a dataset ({len(largest['inputs']):,} labels), tree",
+            lambda: tree(str(largest["_id"]), "up", 1),
+            None,
+        ),
         ("lineage --down of a label, tree", lambda: tree(label, "down"), (label, "down")),
         (f"lineage --down of a level ({many}), tree", lambda: tree(level["_id"], "down"), (level["_id"], "down")),
-        ("impact of a label", lambda: counted(impact.impact_of_document(database, label)), None),
+        ("impact of a label", lambda: impact.impact_of_document(database, label), None),
         (
             f"impact of a level ({many})",
-            lambda: counted(impact.impact_of_level(database, level["asked"]["name"])),
+            lambda: impact.impact_of_level(database, level["asked"]["name"]),
             None,
         ),
         (
             f"impact of a LAMMPS version ({runs:,} runs)",
-            lambda: counted(impact.impact_of_version(database, "LAMMPS=29 Aug 2024")),
+            lambda: impact.impact_of_version(database, "LAMMPS=29 Aug 2024"),
             None,
         ),
-        ("impact of a host", lambda: counted(impact.impact_of_host(database, HOSTS[3])), None),
+        ("impact of a host", lambda: impact.impact_of_host(database, HOSTS[3]), None),
     ]
 
 
@@ -189,7 +194,10 @@ def report(database: Database, rounds: int, with_peer: bool) -> None:
         other = peer_time(database, question if with_peer else None)
         seconds = f"{other:.2f}" if isinstance(other, float) else other or ""
         ratio = f"{other / median:.0f}" if isinstance(other, float) else ""
-        print(f"| {words} | {found:,} | {first:.2f} | {median:.2f} | {seconds} | {ratio} |", flush=True)
+        print(
+            f"| {words} | {number_of_documents(found):,} | {first:.2f} | {median:.2f} | {seconds} | {ratio} |",
+            flush=True,
+        )
     print(f"\npeak memory of the client so far: {peak_megabytes():.0f} MB")
 
 

@@ -69,7 +69,7 @@ def rows(database: Database, campaign: str | None = None) -> list[WithdrawalRow]
     NotFoundError
         If there is no such campaign.
     """
-    from lipsdb.provenance.lineage import origins_downstream
+    from lipsdb.provenance.downstream import origins_downstream
 
     found = fetch(database, aggregation(campaign), campaign)
     if not found:

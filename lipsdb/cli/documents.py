@@ -122,7 +122,7 @@ def list_documents(
     if campaign:
         criteria["campaigns"] = campaign
     database = connect()
-    from lipsdb.provenance.lineage import summary_fields, summary_of
+    from lipsdb.provenance.summaries import summary_fields, summary_of
     from lipsdb.provenance.withdrawal import Taint, taint
 
     found = list(database.query(COLLECTIONS[kind], criteria, summary_fields(kind), {"_id": 1}, limit))
@@ -179,12 +179,12 @@ def lineage(
     database = connect()
     found = lineages.lineage(database, database.find(id_)["_id"], "down" if down else "up", depth)
     if format_ is LineageFormat.svg:
-        from lipsdb.provenance.lineage_svg import as_svg
+        from lipsdb.provenance.lineage.svg import as_svg
 
         print(as_svg(found))
         return
     if format_ is LineageFormat.prov_json:
-        from lipsdb.provenance.prov_json import prov_of_lineage
+        from lipsdb.provenance.lineage.prov_json import prov_of_lineage
 
         print(prov_of_lineage(database, found).serialize(indent=2))
         return
@@ -194,6 +194,6 @@ def lineage(
         # ids stand at the end of the lines: let the terminal wrap them rather than cut them off
         Console(highlight=False, width=max(out.width, 250)).print(lineages.as_tree(found))
     elif format_ is LineageFormat.json:
-        print(json.dumps(lineages.as_json(found), ensure_ascii=False))  # one line: there may be 100,000 labels
+        print(json.dumps(lineages.as_json(found)))  # one line: there may be 100,000 labels
     else:
         print(lineages.as_dot(found))

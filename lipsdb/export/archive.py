@@ -25,9 +25,11 @@ from lipsdb.export.private import PrivateNames, private_names, signatures
 from lipsdb.export.prov_file import prov_blocks
 from lipsdb.export.record import artifact_references
 from lipsdb.provenance.kinds import COLLECTIONS, RESULTS
-from lipsdb.provenance.lineage import batches, by_collection, links_of, upstream_ids
+from lipsdb.provenance.lineage import upstream_ids
+from lipsdb.provenance.links import by_collection, links_of
 from lipsdb.provenance.sealing import SCHEMA_VERSION, withheld
 from lipsdb.provenance.summaries import summary_fields
+from lipsdb.store.batches import batches
 from lipsdb.store.database import EXTERNALS, WITHHELD, Database
 
 FORMAT = "lipsdb archive 1"

@@ -18,7 +18,8 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.lineage import batches, by_collection
+from lipsdb.provenance.links import by_collection
+from lipsdb.store.batches import batches
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database

@@ -9,7 +9,7 @@ from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
-from lipsdb.provenance.prov_json import prov_document
+from lipsdb.provenance.lineage.prov_json import prov_document
 
 _AT_ONCE = 500
 _IN_MEMORY = 1 << 22
@@ -22,7 +22,7 @@ def prov_blocks(documents: Iterable[Mapping[str, Any]], ids: Set[str], *, hosts:
     Parameters
     ----------
     documents : iterable of mappings
-        As for `lipsdb.provenance.prov_json.prov_document`.
+        As for `lipsdb.provenance.lineage.prov_json.prov_document`.
     ids : set of str
         Of all the documents.
     hosts : bool

@@ -12,8 +12,9 @@ from bson import json_util
 
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.lineage import batches, by_collection, links_of
+from lipsdb.provenance.links import by_collection, links_of
 from lipsdb.provenance.sealing import withheld
+from lipsdb.store.batches import batches
 from lipsdb.store.database import EXTERNALS, Database
 
 RECORD, FORMAT = "record.json", "lipsdb record 2"

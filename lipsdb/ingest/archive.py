@@ -18,7 +18,7 @@ from lipsdb.export.archive_zip import open_archive
 from lipsdb.export.verification import Verification, stored_documents, verify_archive
 from lipsdb.ingest.record import check_levels
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.lineage import by_collection
+from lipsdb.provenance.links import by_collection
 from lipsdb.store.database import WITHHELD, Database
 
 _AT_ONCE = 500

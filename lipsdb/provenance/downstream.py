@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lipsdb.provenance.kinds import COLLECTIONS, RESULTS
 from lipsdb.provenance.label_origins import LABEL_ORIGINS, LabelOrigins, kinds_named
+from lipsdb.store.batches import ANSWER, batches, side_by_side
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
-_AT_ONCE = 10_000
-_ANSWER = 100_000  # ids in one message of the server
-_THREADS = 4
 _SETS_APART = 8  # with more sets of roots than this, one query finds the consumers of them all
 
 Groups = dict[str, set[str]]  # ids by what they are: a kind, or the name of a property
@@ -50,12 +48,6 @@ def by_kind(ids: Iterable[str]) -> Groups:
 def _add(groups: Groups, others: Mapping[str, Iterable[str]]) -> None:
     for what, ids in others.items():
         groups.setdefault(what, set()).update(ids)
-
-
-def _batches(ids: Collection[str]) -> Iterator[list[str]]:
-    listed = list(ids)
-    for start in range(0, len(listed), _AT_ONCE):
-        yield listed[start : start + _AT_ONCE]
 
 
 @dataclass
@@ -140,12 +132,9 @@ class Downstream:
         def ask(batch: list[str]) -> list[dict[str, Any]]:
             # an aggregation, since find cannot answer with flat documents, which are decoded in a fifth of the time
             stages: list[dict[str, Any]] = [{"$match": {"inputs.id": {"$in": batch}}}, {"$project": fields}]
-            return collection.aggregate(stages, batchSize=_ANSWER).to_list()
+            return collection.aggregate(stages, batchSize=ANSWER).to_list()
 
-        if len(ids) <= _AT_ONCE:
-            return ask(list(ids)) if ids else []
-        with ThreadPoolExecutor(_THREADS) as threads:  # the server answers each on a core of its own
-            return [entry for answer in threads.map(ask, _batches(ids)) for entry in answer]
+        return [entry for answer in side_by_side(ask, list(batches(ids))) for entry in answer]
 
     def n_labels(self, groups: Mapping[str, Collection[str]]) -> int:
         """How many labels were made directly from any of these; one that was made from several counts once."""
@@ -160,7 +149,7 @@ class Downstream:
         """Whether any label was made directly from any of these."""
         collection = self.database.collection(RESULTS["label"])
         return self.gives_labels(kind) and any(
-            collection.find_one({"inputs.id": {"$in": batch}}, {"_id": 1}) is not None for batch in _batches(ids)
+            collection.find_one({"inputs.id": {"$in": batch}}, {"_id": 1}) is not None for batch in batches(ids)
         )
 
     def through_labels(self, kind: str, ids: Collection[str]) -> set[str]:
@@ -181,7 +170,7 @@ class Downstream:
         return fields
 
     def _pairs(self, ids: Collection[str], fields: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        for batch in _batches(ids):
+        for batch in batches(ids):
             for name, field_ in fields:
                 for entry in self.database.mongo.aggregate(_consumers_of_each(batch, name, field_)):
                     yield from ((str(entry["_id"]), str(one["_id"])) for one in entry["consumers"])
@@ -189,7 +178,7 @@ class Downstream:
     def what(self, ids: Iterable[str]) -> Groups:
         """Documents by what they are: their kinds, or the names of the properties (where they are stored)."""
         groups = by_kind(ids)
-        for batch in _batches(groups.pop("property", set())):
+        for batch in batches(groups.pop("property", set())):
             named = dict.fromkeys(batch, "property")
             stored = self.database.collection(RESULTS["property"]).find({"_id": {"$in": batch}}, {"asked.property": 1})
             for id_, name in (named | {entry["_id"]: entry["asked"]["property"] for entry in stored}).items():
@@ -205,7 +194,7 @@ class _DownstreamOfComputing(Downstream):
         if kind != "run":
             return ids if kind == "level_of_theory" else set()
         others, runs = set(ids), self.database.collection(RESULTS["run"])
-        for batch in _batches(ids):
+        for batch in batches(ids):
             classical = {"_id": {"$in": batch}, "inputs.role": {"$ne": "level_of_theory"}}
             others.difference_update(str(entry["_id"]) for entry in runs.find(classical, {"_id": 1}))
         return others

@@ -13,13 +13,13 @@ from lipsdb.provenance.downstream import Downstream, Reach, reach
 from lipsdb.provenance.kinds import COLLECTIONS, RECORDS, RESULTS
 from lipsdb.provenance.label_origins import LabelOrigins
 from lipsdb.provenance.summaries import summary_fields, summary_of
+from lipsdb.store.batches import ANSWER
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 
 _SHOWN = 20
-_ANSWER = 100_000
 # where documents name artifacts, beside `made_by.files`
 _FILES = {
     "potential": ("answer.model.sha256", "answer.files.sha256"),
@@ -220,7 +220,7 @@ def _made_by(database: Database, start: _Start, chosen: Mapping[str, Mapping[str
         if name == RESULTS["label"]:
             start.n_labels = int(database.mongo.command("count", name, query=criteria)["n"])
         else:
-            found = collection.find(criteria, {"_id": 1}, batch_size=_ANSWER)
+            found = collection.find(criteria, {"_id": 1}, batch_size=ANSWER)
             start.roots.update(str(entry["_id"]) for entry in found)
 
 
@@ -259,7 +259,7 @@ def _ordered(database: Database, found: Reach, numbers: Mapping[str, set[str]]) 
     used: set[str] = set()
     for what in derived & numbers.keys():
         of_these = {"_id": {"$in": sorted(numbers[what])}}
-        for entry in database.collection(RESULTS["property"]).find(of_these, {"inputs.id": 1}, batch_size=_ANSWER):
+        for entry in database.collection(RESULTS["property"]).find(of_these, {"inputs.id": 1}, batch_size=ANSWER):
             used.update(str(link["id"]) for link in entry["inputs"])
     for is_used in (False, True):
         for what in sorted(numbers, key=lambda what: (what not in derived, what)):

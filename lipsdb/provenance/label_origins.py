@@ -20,12 +20,12 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, WriteError
 
 from lipsdb.provenance.kinds import RESULTS
 from lipsdb.store.artifacts import UNAUTHORIZED
+from lipsdb.store.batches import batches
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 LABEL_ORIGINS = "label_origins"
-_AT_ONCE = 10_000
 
 
 class LabelOrigins:
@@ -79,10 +79,9 @@ class LabelOrigins:
         wanted = list(ids)
         fields = ("links.id", "beyond") if beyond and self._any_beyond else ("links.id",)
         found = {id_ for id_, entry in self._unstored.items() if not _sources(entry, beyond).isdisjoint(wanted)}
-        for start in range(0, len(wanted), _AT_ONCE):
-            batch = {"$in": wanted[start : start + _AT_ONCE]}
+        for batch in batches(wanted):
             for field in fields:
-                found.update(str(entry["_id"]) for entry in self._entries.find({field: batch}, {"_id": 1}))
+                found.update(str(entry["_id"]) for entry in self._entries.find({field: {"$in": batch}}, {"_id": 1}))
         return found
 
     def made_by(self, host: str | None = None, versions: Iterable[str] = ()) -> set[str]:
@@ -187,8 +186,8 @@ class _Labels:
     def gathered(self, ids: Sequence[str]) -> dict[str, Any]:
         """As the function `gathered`."""
         unknown = [id_ for id_ in dict.fromkeys(ids) if id_ not in self._sort_of]
-        for start in range(0, len(unknown), _AT_ONCE):
-            self._ask(unknown[start : start + _AT_ONCE])
+        for batch in batches(unknown):
+            self._ask(batch)
         numbers = Counter(self._sort_of[id_] for id_ in ids if id_ in self._sort_of)
         counts: Counter[tuple[str, str]] = Counter()
         inputs: set[_Links] = set()

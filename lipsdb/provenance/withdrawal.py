@@ -100,7 +100,7 @@ def undone_by(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 def taint(database: Database) -> Taint:
     """What stands on withdrawn documents now; one round trip if nothing is withdrawn."""
-    from lipsdb.provenance.lineage import origins_downstream
+    from lipsdb.provenance.downstream import origins_downstream
 
     in_force = withdrawn(database)
     return Taint(in_force, origins_downstream(database, in_force, configurations=False)) if in_force else Taint()

@@ -32,6 +32,7 @@ from lipsdb.provenance.sealing import reference
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store import joins
 from lipsdb.store.artifacts import BUCKET, UNAUTHORIZED, Artifacts, open_blob_store
+from lipsdb.store.batches import batches
 from lipsdb.store.migrations import BOOKKEEPING, MIGRATIONS, note_pending
 from lipsdb.store.schema import OTHER_INDEXES, schema
 from lipsdb.store.server import EmbeddedServer
@@ -143,19 +144,17 @@ class Database:
             by_collection.setdefault(COLLECTIONS[id_.partition("-")[0]], []).append(id_)
         found = {}
         for name, wanted in by_collection.items():
-            for start in range(0, len(wanted), 10 * _BATCH):
-                criteria = {"_id": {"$in": wanted[start : start + 10 * _BATCH]}}
+            for batch in batches(wanted):
+                criteria = {"_id": {"$in": batch}}
                 for document in self.collection(name).find(criteria, {"kind": 1, "content": 1}):
                     found[document["_id"]] = reference(document)
         return found
 
     def existing(self, kind: str, ids: Iterable[str]) -> set[str]:
         """Those of many ids of one kind that exist; answered from the index, without the documents."""
-        wanted = list(ids)
-        found: set[str] = set()
-        for start in range(0, len(wanted), 10 * _BATCH):
-            criteria = {"_id": {"$in": wanted[start : start + 10 * _BATCH]}}
-            found.update(entry["_id"] for entry in self.collection(COLLECTIONS[kind]).find(criteria, {"_id": 1}))
+        collection, found = self.collection(COLLECTIONS[kind]), set[str]()
+        for batch in batches(list(ids)):
+            found.update(entry["_id"] for entry in collection.find({"_id": {"$in": batch}}, {"_id": 1}))
         return found
 
     # ---------------------------------------------------------------- writing
@@ -239,8 +238,8 @@ class Database:
 
     def join_campaigns(self, ids: Sequence[str], campaigns: Sequence[str]) -> None:
         """Note that campaigns asked for documents, of one kind, that exist already."""
-        for start in range(0, len(ids), 10 * _BATCH):
-            chosen = {"_id": {"$in": list(ids[start : start + 10 * _BATCH])}}
+        for batch in batches(ids):
+            chosen = {"_id": {"$in": batch}}
             self.join_matching(COLLECTIONS[ids[0].partition("-")[0]], chosen, campaigns)
 
     def join_matching(self, collection: str, criteria: Mapping[str, Any], campaigns: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lipsdb.provenance.audit.findings import Survey
 from lipsdb.provenance.audit.links import check_links
-from lipsdb.provenance.audit.packed_links import RECORD, read
+from lipsdb.provenance.packed.links import RECORD, read
 
 N_LABELS = 1500  # a document long enough that its links are cut out, not decoded
 

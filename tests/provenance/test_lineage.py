@@ -11,10 +11,10 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from lipsdb.documents.base import Input
-from lipsdb.provenance import lineage as lineages
 from lipsdb.provenance.lineage import as_dot, as_html, as_json, as_tree, lineage
-from lipsdb.provenance.lineage_svg import as_svg
-from lipsdb.provenance.prov_json import prov_document, prov_of_lineage
+from lipsdb.provenance.lineage import walk as lineages
+from lipsdb.provenance.lineage.prov_json import prov_document, prov_of_lineage
+from lipsdb.provenance.lineage.svg import as_svg
 from lipsdb.provenance.withdrawal import withdraw
 from lipsdb.store.database import Database
 

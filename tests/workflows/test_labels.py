@@ -62,7 +62,7 @@ def test_a_selection_of_withdrawn_labels_only_is_refused_with_what_was_withdrawn
 
 def test_a_label_does_not_stand_on_the_run_that_gave_its_configuration(database: Database) -> None:
     labels = {store_label(database, frame) for frame in range(2)}
-    from lipsdb.provenance.lineage import origins_downstream
+    from lipsdb.provenance.downstream import origins_downstream
 
     assert set(origins_downstream(database, [RUN.id])) == {RUN.id, *labels}
     assert chosen(database) == labels

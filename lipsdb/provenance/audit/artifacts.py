@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsdb.provenance.audit import packed_ids
 from lipsdb.provenance.audit.findings import Progress, Survey
 from lipsdb.provenance.audit.reading import lenient
-from lipsdb.provenance.lineage import batches
+from lipsdb.provenance.packed import ids as packed_ids
+from lipsdb.store.batches import batches
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database

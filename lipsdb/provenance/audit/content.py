@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lipsdb.provenance.audit.artifacts import References, check_artifacts, is_imported
 from lipsdb.provenance.audit.findings import Progress, Survey
-from lipsdb.provenance.audit.reading import decoded, number_of, raw_documents
+from lipsdb.provenance.audit.reading import number_of, raw_documents
 from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.provenance.sealing import SCHEMA_VERSION, seal_faults
+from lipsdb.store.raw import decoded
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database

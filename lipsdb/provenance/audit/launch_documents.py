@@ -10,7 +10,7 @@ from lipsdb.provenance.audit.launch_records import CLOCKS, history_of, is_silent
 from lipsdb.provenance.audit.reading import lenient
 from lipsdb.provenance.canonical import digest
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.lineage import links_of
+from lipsdb.provenance.links import links_of
 from lipsdb.provenance.sealing import identity, reference
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsdb.provenance.audit import packed_ids
 from lipsdb.provenance.audit.findings import Progress, Survey
-from lipsdb.provenance.audit.packed_links import RECORD, packed, read
 from lipsdb.provenance.audit.reading import number_of, raw_documents
 from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.packed import ids as packed_ids
+from lipsdb.provenance.packed.links import RECORD, packed, read
+from lipsdb.provenance.packed.table import PackedTable
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -55,10 +56,10 @@ def check_links(database: Database, survey: Survey, progress: Progress) -> None:
     _report(database, survey, found)
 
 
-def _externals(database: Database, survey: Survey) -> _Table:
+def _externals(database: Database, survey: Survey) -> PackedTable:
     from lipsdb.store.database import EXTERNALS
 
-    table = _Table()
+    table = PackedTable()
     for entry in database.collection(EXTERNALS).find({}):
         id_, known = str(entry["_id"]), packed(str(entry["_id"]), str(entry.get("content")))
         if known is None or entry.get("collection") != COLLECTIONS[id_.partition("-")[0]]:
@@ -67,33 +68,6 @@ def _externals(database: Database, survey: Survey) -> _Table:
             table.add(known)
     table.sort()
     return table
-
-
-class _Table:
-    """Packed documents, looked up by id."""
-
-    def __init__(self) -> None:
-        self._added = bytearray()
-        self._known = np.empty(0, RECORD)
-
-    def add(self, document: bytes) -> None:
-        """Add a document; it is not known before `sort`."""
-        self._added += document
-
-    def sort(self) -> None:
-        """Make what was added known."""
-        if self._added:
-            joined = np.concatenate([self._known, np.frombuffer(bytes(self._added), RECORD)])
-            self._added, self._known = bytearray(), joined[np.argsort(joined["id"])]
-
-    def state_of(self, links: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of each link: whether its document is known, and whether it is known with that content."""
-        if not len(self._known):
-            return np.zeros(len(links), bool), np.zeros(len(links), bool)
-        place = np.searchsorted(self._known["id"], links["id"])
-        entry = self._known[np.minimum(place, len(self._known) - 1)]
-        here = entry["id"] == links["id"]
-        return here, here & (entry["content"] == links["content"])
 
 
 @dataclass
@@ -111,8 +85,8 @@ class _Consumers:
 class _Found:
     """What was read, and the links that are not as they should be."""
 
-    externals: _Table
-    documents: _Table = field(default_factory=_Table)
+    externals: PackedTable
+    documents: PackedTable = field(default_factory=PackedTable)
     n_links: int = 0
     illegible: list[str] = field(default_factory=list)  # consumers
     external: Counter[tuple[str, str]] = field(default_factory=Counter)  # links by consumer and kind

@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import bson
-from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.collection import Collection
 
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.lineage import batches
+from lipsdb.store.batches import batches
+from lipsdb.store.raw import LENIENT, decoded, split
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
-# a damaged date or text must become a finding, not end the reading
-_LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
-)
-
 
 def lenient(database: Database, name: str) -> Collection[dict[str, Any]]:
     """A collection whose documents are read whatever was done to them."""
-    return database.collection(name).with_options(codec_options=_LENIENT)
+    return database.collection(name).with_options(codec_options=LENIENT)
 
 
 def raw_documents(
@@ -33,16 +27,7 @@ def raw_documents(
     collection = database.collection(COLLECTIONS[kind])
     for ids in [None] if scope is None else batches(_of_kind(kind, scope)):
         for batch in collection.find_raw_batches({} if ids is None else {"_id": {"$in": ids}}, fields):
-            place = 0
-            while place < len(batch):
-                end = place + int.from_bytes(batch[place : place + 4], "little")
-                yield batch[place:end]
-                place = end
-
-
-def decoded(raw: bytes) -> dict[str, Any]:
-    """A document, read whatever was done to it."""
-    return bson.decode(raw, _LENIENT)
+            yield from split(batch)
 
 
 def documents(

@@ -21,7 +21,7 @@ from lipsdb.provenance.audit.rules.programs import check_majors, check_programs
 from lipsdb.provenance.audit.rules.tally import Group, tally
 from lipsdb.provenance.audit.rules.units import faults_of_property, faults_of_run, faults_of_structure
 from lipsdb.provenance.kinds import COLLECTIONS, RESULTS
-from lipsdb.provenance.lineage import links_of
+from lipsdb.provenance.links import links_of
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lipsdb.provenance.audit.reading import documents
 from lipsdb.provenance.audit.rules.tally import LABEL, Group, members
-from lipsdb.provenance.lineage import batches, links_of
+from lipsdb.provenance.links import links_of
+from lipsdb.store.batches import batches
 
 if TYPE_CHECKING:
     from lipsdb.provenance.audit.findings import Progress, Survey

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lipsdb.provenance.audit.rules.known_bad import KnownBad
 from lipsdb.provenance.audit.rules.tally import Group, condition, members
 from lipsdb.provenance.audit.rules.versions import dated_version_of, version_of
-from lipsdb.provenance.lineage import links_of
+from lipsdb.provenance.links import links_of
 
 if TYPE_CHECKING:
     from lipsdb.provenance.audit.findings import Survey

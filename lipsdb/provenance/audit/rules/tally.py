@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsdb.provenance.audit.reading import lenient
 from lipsdb.provenance.kinds import COLLECTIONS
-from lipsdb.provenance.lineage import batches
+from lipsdb.store.batches import batches
 
 if TYPE_CHECKING:
     from lipsdb.provenance.audit.findings import Survey

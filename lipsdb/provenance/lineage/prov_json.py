@@ -10,7 +10,7 @@ from lipsdb.provenance.summaries import summary_fields, summary_of
 if TYPE_CHECKING:
     from prov.model import ProvActivity, ProvDocument, ProvEntity
 
-    from lipsdb.provenance.lineage_graph import Lineage
+    from lipsdb.provenance.lineage.graph import Lineage
     from lipsdb.store.database import Database
 
 NAMESPACE = "urn:lipsdb:"
@@ -108,7 +108,7 @@ class _Description:
 
 def prov_of_lineage(database: Database, lineage: Lineage, *, hosts: bool = False) -> ProvDocument:
     """Describe a lineage in the W3C's provenance model; documents that are counted together are one collection."""
-    from lipsdb.provenance.lineage_views import text_of
+    from lipsdb.provenance.lineage.views import text_of
 
     description = _Description(hosts)
     for name, group in lineage.groups.items():
@@ -124,7 +124,8 @@ def prov_of_lineage(database: Database, lineage: Lineage, *, hosts: bool = False
 
 def _with_edges(database: Database, lineage: Lineage) -> Iterator[dict[str, Any]]:
     """The stored documents of a lineage, with those inputs that belong to it."""
-    from lipsdb.provenance.lineage_graph import batches, by_collection
+    from lipsdb.provenance.links import by_collection
+    from lipsdb.store.batches import batches
 
     inputs: dict[str, list[dict[str, str]]] = {}
     for edge in lineage.edges:

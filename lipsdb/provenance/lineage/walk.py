@@ -1,10 +1,4 @@
-"""Lineage: what a document was made from, and what was made from it.
-
-The documents form a graph through their ``inputs``; it is walked breadth-first, one round trip a level and collection
-(10,000 ids at most in each), never one a document. Labels, of which tens of thousands stand behind a dataset, are
-compared with what it recorded and counted, not fetched; downstream, where there is too much to be drawn, documents are
-counted by what they are.
-"""
+"""The walks through the graph of documents, and what is known of each document that they meet."""
 
 from __future__ import annotations
 
@@ -12,44 +6,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.downstream import Reach, origins_downstream, reach
+from lipsdb.provenance.downstream import Reach, reach
 from lipsdb.provenance.kinds import RESULTS
-from lipsdb.provenance.lineage_ascent import ALONE, Ascent, contents_of, fetch
-from lipsdb.provenance.lineage_graph import (
-    Direction,
-    Edge,
-    Group,
-    Lineage,
-    Node,
-    State,
-    batches,
-    by_collection,
-    links_of,
-)
-from lipsdb.provenance.lineage_views import as_dot, as_html, as_json, as_tree
+from lipsdb.provenance.lineage.ascent import ALONE, Ascent, contents_of, fetch
+from lipsdb.provenance.lineage.graph import Direction, Edge, Group, Lineage, Node, State
+from lipsdb.provenance.links import by_collection, links_of
 from lipsdb.provenance.summaries import summary_fields, summary_of
+from lipsdb.store.batches import batches
 
 if TYPE_CHECKING:
     from lipsdb.provenance.withdrawal import Taint
     from lipsdb.store.database import Database
-
-__all__ = [
-    "Edge",
-    "Group",
-    "Lineage",
-    "Node",
-    "as_dot",
-    "as_html",
-    "as_json",
-    "as_tree",
-    "batches",
-    "by_collection",
-    "lineage",
-    "links_of",
-    "origins_downstream",
-    "summary_fields",
-    "summary_of",
-]
 
 _FILTERED_BY_SERVER = 50  # with more ids than this, filtering a dataset's links costs the server more than sending them
 _DRAWN = 1_000  # with more documents than this downstream, they are counted by what they are

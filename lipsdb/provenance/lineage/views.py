@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.lineage.members import contents_of_all
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from lipsdb.provenance.lineage_graph import Group, Lineage, Node
+    from lipsdb.provenance.lineage.graph import Group, Lineage, Node
 
 _DAMAGED_SHOWN = 20
 _STATES = {
@@ -141,21 +142,19 @@ def as_json(lineage: Lineage) -> dict[str, Any]:
     groups, and `odd` the hash now and the state of those for which that no longer holds.
     """
     groups: list[dict[str, Any]] = []
-    contents: dict[str, str] = {}
     for name in sorted(lineage.groups):
         group = lineage.groups[name]
         counts = {"systems": group.systems, "levels_of_theory": group.levels_of_theory, "states": group.states}
         odd = {id_: {"content": content, "state": state} for id_, (content, state) in group.odd.items()}
         some = {"name": name, "what": group.what, "n": group.n, "tainted": group.tainted}
         groups.append({**some, **counts, "members": list(group.members), "odd": odd})
-        contents.update(group.members)
     return {
         "root": lineage.root,
         "direction": lineage.direction,
-        "nodes": [asdict(lineage.nodes[id_]) for id_ in sorted(lineage.nodes)],
+        "nodes": [vars(lineage.nodes[id_]) for id_ in sorted(lineage.nodes)],
         "groups": groups,
-        "contents": contents,
-        "edges": [asdict(edge) for edge in lineage.edges],
+        "contents": contents_of_all(group.members for group in lineage.groups.values()),
+        "edges": [vars(edge) for edge in lineage.edges],
     }
 
 

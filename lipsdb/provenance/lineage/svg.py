@@ -7,12 +7,12 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lipsdb.provenance.lineage_views import colour_of, note_of, text_of
+from lipsdb.provenance.lineage.views import colour_of, note_of, text_of
 
 if TYPE_CHECKING:
     from igraph import Graph
 
-    from lipsdb.provenance.lineage_graph import Lineage
+    from lipsdb.provenance.lineage.graph import Lineage
 
 # pixels
 _WIDTH, _GAP_X, _GAP_Y, _MARGIN, _PADDING = 270, 120, 20, 20, 8

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lipsdb.provenance.audit import packed_ids
-from lipsdb.provenance.audit.reading import decoded
+from lipsdb.provenance.packed import ids as packed_ids
+from lipsdb.store.raw import decoded, split
 
 RECORD = np.dtype([("id", f"S{packed_ids.WIDTH}"), ("content", "S32")])
 _MANY = 50_000  # bytes of a document from which on cutting is quicker than decoding
@@ -23,7 +23,9 @@ _LINK = re.compile(
     rb"\0\x02content\0.{4}([0-9a-f]{64})\0\0",
     re.DOTALL,
 )
+_CONTENT = re.compile(rb".{4}\x02_id\0.{4}()([a-z_]+)-([0-9a-f]{24})\0\x02content\0.{4}([0-9a-f]{64})\0\0", re.DOTALL)
 _HASH = re.compile("[0-9a-f]{64}")
+_KIND_OF_CODE = {code: f"{kind}-" for kind, code in packed_ids.CODES.items()}
 _NO_DIGIT = 255
 _DIGITS = np.full(256, _NO_DIGIT, np.uint8)
 _DIGITS[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
@@ -52,7 +54,7 @@ def read(raw: bytes) -> tuple[dict[str, Any], bytes | None]:
     if place >= 0:
         begin = place + len(_ARRAY)
         end = begin + int.from_bytes(raw[begin : begin + 4], "little")
-        links = _cut(raw[begin + 4 : end - 1])
+        links = _cut(raw[begin + 4 : end - 1], _LINK)
         if links is not None:
             rest = raw[4:place] + raw[end:]
             return decoded((len(rest) + 4).to_bytes(4, "little") + rest), links
@@ -72,15 +74,52 @@ def _joined(inputs: Sequence[Mapping[str, str]]) -> bytes | None:
     return found if len(found) == RECORD.itemsize * len(inputs) and text == text.lower() else None
 
 
-def _cut(array: bytes) -> bytes | None:
-    """The elements of a BSON array of links, packed; None if any is not of the usual form."""
+def read_contents(raw: bytes) -> bytes:
+    """Ids and content hashes of documents, packed.
+
+    Parameters
+    ----------
+    raw : bytes
+        A batch of documents as MongoDB sends them, with the fields ``_id`` and ``content``.
+
+    Returns
+    -------
+    bytes
+        As `RECORD`; documents whose id or content hash is not of the usual form are left out.
+    """
+    found = _cut(raw, _CONTENT)
+    if found is None:
+        known = (packed(str(one.get("_id")), str(one.get("content"))) for one in map(decoded, split(raw)))
+        found = b"".join(one for one in known if one is not None)
+    return found
+
+
+def unpacked(links: np.ndarray) -> tuple[list[str], list[str]]:
+    """Ids and content hashes of packed links."""
+    text, row = links["content"].tobytes().hex(), 2 * RECORD["content"].itemsize
+    return ids_of(links), [text[at : at + row] for at in range(0, len(text), row)]
+
+
+def ids_of(links: np.ndarray) -> list[str]:
+    """Ids of packed links."""
+    text, row = links["id"].tobytes().hex(), 2 * packed_ids.WIDTH
+    return [_KIND_OF_CODE[text[at : at + 2]] + text[at + 2 : at + row] for at in range(0, len(text), row)]
+
+
+def _cut(array: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
+    """Elements of a BSON array, or documents one after the other, packed; None if any is not of the usual form.
+
+    The pattern's groups are the element's number (empty in a document), kind and digits of the id, and content hash.
+    """
     found, place, number = [], 0, 0
     while place < len(array):
-        first = _LINK.match(array, place)
+        first = pattern.match(array, place)
         if first is None or first[2].decode() not in packed_ids.CODES:
             return None
         size = first.end() - place
-        alike = min((len(array) - place) // size, 10 ** len(first[1]) - number)  # those whose numbers are as long
+        alike = (len(array) - place) // size
+        if first[1]:
+            alike = min(alike, 10 ** len(first[1]) - number)  # those whose numbers are as long
         rows = np.frombuffer(array, np.uint8, alike * size, place).reshape(alike, size)
         fixed = np.ones(size, bool)
         for group in (1, 3, 4):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
-from lipsdb.provenance.kinds import COLLECTIONS, falls_with
+from lipsdb.provenance.kinds import falls_with
 
 Direction = Literal["up", "down"]
 State = Literal["present", "external", "missing", "changed"]
-
-ANSWER = 100_000  # documents in one message of the server
-_BATCH = 10_000
 
 
 @dataclass(frozen=True)
@@ -154,27 +151,3 @@ class Lineage:
         nodes = {id_: node for id_, node in self.nodes.items() if id_ in reached}
         groups = {name: group for name, group in self.groups.items() if name in reached}
         return Lineage(root, self.direction, nodes, edges, groups)
-
-
-def links_of(document: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
-    """Inputs of a document, those that are legible; what is not was found by its seal."""
-    inputs = document.get("inputs")
-    for link in inputs if isinstance(inputs, list) else []:
-        if isinstance(link, Mapping) and all(isinstance(link.get(key), str) for key in ("role", "id", "content")):
-            yield link
-
-
-def by_collection(ids: Iterable[str]) -> dict[str, list[str]]:
-    """Ids by the collection that their kind belongs to; ids of no kind are left out."""
-    groups: dict[str, list[str]] = {}
-    for id_ in ids:
-        name = COLLECTIONS.get(id_.partition("-")[0])
-        if name is not None:
-            groups.setdefault(name, []).append(id_)
-    return groups
-
-
-def batches(ids: Sequence[str]) -> Iterator[list[str]]:
-    """Ids in pieces that one query can hold."""
-    for start in range(0, len(ids), _BATCH):
-        yield list(ids[start : start + _BATCH])

@@ -1,4 +1,4 @@
-"""Ids of documents in thirteen bytes: what an audit keeps of a million of them must be small."""
+"""Ids of documents in thirteen bytes."""
 
 from __future__ import annotations
 
