@@ -140,7 +140,7 @@ def questions(database: Database) -> list[tuple[str, Callable[[], Any], tuple[st
         ("lineage --up of an Arrhenius fit, tree", lambda: tree(fit, "up"), (fit, "up")),
         ("lineage --up of an Arrhenius fit, json", as_text, None),
         (
-            f"lineage --up --depth 1 of a dataset ({len(largest['inputs']):,} labels), tree",
+            f"lineage --up --depth 1 of a dataset ({n_labels:,} labels), tree",
             lambda: tree(str(largest["_id"]), "up", 1),
             None,
         ),
