@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lipsdb.analysis.displacement import BLOCK_BYTES
-from lipsdb.analysis.trajectory_arrays import BoolArray, FloatArray, IntArray, checked_mask, checked_positions
+from lipsdb.analysis.trajectory_arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    blocks,
+    checked_mask,
+    checked_positions,
+)
 from lipsdb.errors import BadInputError
 
 
@@ -83,9 +89,7 @@ def coordination_numbers(
     shifts = _image_shifts(inverse, float(cutoff))
     same = np.flatnonzero(centres)[:, None] == np.flatnonzero(neighbours)[None, :]
     counts = np.zeros((n_frames, int(centres.sum())), dtype=np.int64)
-    step = max(1, BLOCK_BYTES // (8 * 12 * same.size))
-    for start in range(0, n_frames, step):
-        frames = slice(start, min(start + step, n_frames))
+    for frames in blocks(n_frames, 8 * 12 * same.size):
         fractional = array[frames] @ inverse[frames]
         difference = fractional[:, None, neighbours] - fractional[:, centres, None]
         difference -= np.floor(difference + 0.5)

@@ -187,7 +187,7 @@ def self_diffusion(
         framework = checked_mask(framework_mask, n_atoms, "framework")
         array = remove_drift(array, masses, framework)
         framework_msd = float(mean_squared_displacement(array[:, framework], lags=lags[-1:])[0, 3])
-    species = array[:, mask]
+    species: FloatArray = np.asarray(array[:, mask], dtype=np.float64)
 
     times: FloatArray = lags.astype(np.float64) * timestep_ps
     msd = mean_squared_displacement(species, lags=lags)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, checked_mask, checked_positions
+from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, blocks, checked_mask, checked_positions
 from lipsdb.errors import BadInputError
-
-# Bytes of scratch memory that one block of atoms may take.
-BLOCK_BYTES = 64 * 2**20
 
 
 def _checked_lags(lags: Sequence[int] | ArrayLike | None, n_frames: int) -> IntArray:
@@ -26,12 +23,6 @@ def _checked_lags(lags: Sequence[int] | ArrayLike | None, n_frames: int) -> IntA
             f"expected whole numbers of frames from 0 to {n_frames - 1}"
         )
     return array.astype(np.int64)
-
-
-def _atom_blocks(n_atoms: int, bytes_per_atom: int) -> Iterator[slice]:
-    step = max(1, BLOCK_BYTES // bytes_per_atom)
-    for start in range(0, n_atoms, step):
-        yield slice(start, min(start + step, n_atoms))
 
 
 def mean_squared_displacement(positions: ArrayLike, *, lags: Sequence[int] | ArrayLike | None = None) -> FloatArray:
@@ -79,8 +70,9 @@ def mean_squared_displacement(positions: ArrayLike, *, lags: Sequence[int] | Arr
     wanted = _checked_lags(lags, n_frames)
     padded = fft.next_fast_len(2 * n_frames, real=True)
     total = np.zeros((n_frames, 3))
-    for block in _atom_blocks(n_atoms, 3 * 8 * 3 * padded):
-        part = array[:, block] - array[:, block].mean(axis=0)
+    for block in blocks(n_atoms, 3 * 8 * 3 * padded):
+        part = array[:, block].astype(np.float64)
+        part -= part.mean(axis=0)
         spectrum = fft.rfft(part, n=padded, axis=0)
         power = (spectrum.real**2 + spectrum.imag**2).sum(axis=1)
         cross = fft.irfft(power, n=padded, axis=0)[:n_frames]
@@ -133,8 +125,8 @@ def squared_displacement_variance(positions: ArrayLike, lags: Sequence[int] | Ar
     wanted = _checked_lags(lags, n_frames)
     means = mean_squared_displacement(array, lags=wanted)[:, 3]
     sums = np.zeros(len(wanted))
-    for block in _atom_blocks(n_atoms, 2 * 3 * 8 * n_frames):
-        part = np.ascontiguousarray(array[:, block])
+    for block in blocks(n_atoms, 2 * 3 * 8 * n_frames):
+        part = np.ascontiguousarray(array[:, block], dtype=np.float64)
         for index, (lag, mean) in enumerate(zip(wanted.tolist(), means.tolist(), strict=True)):
             steps = part[lag:] - part[: n_frames - lag]
             deviation = np.einsum("fac,fac->fa", steps, steps) - mean
@@ -188,8 +180,13 @@ def remove_drift(positions: ArrayLike, masses: ArrayLike, reference_mask: ArrayL
         )
     chosen = np.where(mask, weights, 0.0)
     chosen /= chosen.sum()
-    centre = np.tensordot(array, chosen, axes=([1], [0]))
-    shifted: FloatArray = array - (centre - centre[0])[:, None, :]
+    shifted = np.empty(array.shape)
+    start = None
+    for frames in blocks(len(array), 8 * array[0].size):
+        part = array[frames].astype(np.float64)
+        centre = np.tensordot(part, chosen, axes=([1], [0]))
+        start = centre[0] if start is None else start
+        shifted[frames] = part - (centre - start)[:, None, :]
     return shifted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,33 @@ from lipsdb.errors import BadInputError
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+PositionArray = NDArray[np.floating[Any]]  # of any precision and byte order: a mapped file is not copied
+
+BLOCK_BYTES = 64 * 2**20  # of scratch memory that one block of frames or atoms may take
 
 
-def checked_positions(positions: ArrayLike, *, minimum_frames: int = 2) -> FloatArray:
-    """Return positions as float64, refusing what is not a trajectory.
+def blocks(number: int, bytes_each: int) -> Iterator[slice]:
+    """Consecutive slices of frames, or of atoms, with which scratch memory stays within `BLOCK_BYTES`.
+
+    Parameters
+    ----------
+    number : int
+        How many there are.
+    bytes_each : int
+        Scratch memory that each of them takes.
+
+    Examples
+    --------
+    >>> list(blocks(5, BLOCK_BYTES // 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    step = max(1, BLOCK_BYTES // max(1, bytes_each))
+    for start in range(0, number, step):
+        yield slice(start, min(start + step, number))
+
+
+def checked_positions(positions: ArrayLike, *, minimum_frames: int = 2) -> PositionArray:
+    """Return positions as an array, refusing what is not a trajectory.
 
     Parameters
     ----------
@@ -26,15 +50,18 @@ def checked_positions(positions: ArrayLike, *, minimum_frames: int = 2) -> Float
 
     Returns
     -------
-    (n_frames, n_atoms, 3) array of float64, Å
-        The same memory where no conversion is needed.
+    (n_frames, n_atoms, 3) array, Å
+        Floating-point arrays are returned as they are, so that a trajectory in a mapped file stays there; convert to
+        float64 block by block (`blocks`).
 
     Raises
     ------
     BadInputError
         Wrong shape, too few frames, no atoms, or a value that is not finite.
     """
-    array = np.asarray(positions, dtype=np.float64)
+    array = np.asarray(positions)
+    if not np.issubdtype(array.dtype, np.floating):
+        array = array.astype(np.float64)
     if array.ndim != 3 or array.shape[2] != 3 or array.shape[1] == 0:
         raise BadInputError(
             f"positions have shape {array.shape}; expected (n_frames, n_atoms, 3) with at least one atom; "
@@ -45,10 +72,13 @@ def checked_positions(positions: ArrayLike, *, minimum_frames: int = 2) -> Float
             f"the trajectory has {array.shape[0]} frames; at least {minimum_frames} are needed; "
             "run longer or write frames more often"
         )
-    finite = np.isfinite(array).all(axis=(1, 2))
-    if not finite.all():
+    for frames in blocks(len(array), array[0].size):
+        finite = np.isfinite(array[frames]).all(axis=(1, 2))
+        if finite.all():
+            continue
+        first = frames.start + int(np.argmin(finite))
         raise BadInputError(
-            f"frame {int(np.argmin(finite))} of {array.shape[0]} has a position that is NaN or infinite; "
+            f"frame {first} of {array.shape[0]} has a position that is NaN or infinite; "
             "all must be finite; the run is broken from there on"
         )
     return array

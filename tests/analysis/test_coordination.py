@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsdb.analysis import coordination as module
+from lipsdb.analysis import trajectory_arrays
 from lipsdb.analysis.coordination import coordination_numbers, fraction_with_coordination
 from lipsdb.errors import BadInputError
 
@@ -80,7 +80,7 @@ def test_a_cell_for_each_frame_and_blocks_of_frames(monkeypatch: pytest.MonkeyPa
     together = coordination_numbers(positions, cells, mask, ~mask, 3.0)
     each = [coordination_numbers(positions[i : i + 1], cells[i], mask, ~mask, 3.0)[0] for i in range(6)]
     np.testing.assert_array_equal(together, each)
-    monkeypatch.setattr(module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(trajectory_arrays, "BLOCK_BYTES", 1)
     np.testing.assert_array_equal(coordination_numbers(positions, cells, mask, ~mask, 3.0), together)
 
 

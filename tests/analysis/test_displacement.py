@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsdb.analysis import displacement as module
+from lipsdb.analysis import trajectory_arrays
 from lipsdb.analysis.displacement import (
     loglog_slope,
     mean_squared_displacement,
@@ -67,7 +67,7 @@ def test_constant_velocity_gives_v_squared_t_squared() -> None:
 def test_blocks_of_atoms_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     positions = random_walk(4)
     whole = mean_squared_displacement(positions), squared_displacement_variance(positions, [1, 5])
-    monkeypatch.setattr(module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(trajectory_arrays, "BLOCK_BYTES", 1)
     np.testing.assert_allclose(mean_squared_displacement(positions), whole[0], rtol=1e-12)
     np.testing.assert_allclose(squared_displacement_variance(positions, [1, 5]), whole[1], rtol=1e-12)
 
