@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.kinds import COLLECTIONS, counted
 from lipsdb.provenance.withdrawal import undone_by
 from lipsdb.queries.aggregation import Aggregation, fetch, select
 from lipsdb.queries.tables import Column, Table, short_id
@@ -177,7 +177,7 @@ def table(found: Sequence[WithdrawalRow]) -> Table:
         Column("on", "", lambda row: f"{row.at:%Y-%m-%d}"),
         Column("reason", "", lambda row: row.reason),
         *undone,
-        Column("stands on it", "", lambda row: tuple(f"{n} {kind.replace('_', ' ')}" for kind, n in row.downstream)),
+        Column("stands on it", "", lambda row: tuple(counted(n, kind) for kind, n in row.downstream)),
         Column("numbers", "", lambda row: row.numbers),
         Column("id", "", lambda row: short_id(row.id)),
     ]

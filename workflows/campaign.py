@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -164,7 +165,9 @@ def submit(database: Database, file: CampaignFile) -> Submission:
         pad = launchpad(database)
         initialise(pad, database)
         metadata = {"campaign": name, "campaign_id": registered["id"], "file": file.path.name}
-        workflow = flow_to_workflow(Flow(jobs, name=name), store=job_store(), metadata=metadata)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Some jobs are not connected", UserWarning)  # in most campaigns
+            workflow = flow_to_workflow(Flow(jobs, name=name), store=job_store(), metadata=metadata)
         fw_ids = sorted(pad.add_wf(workflow).values())
     counts = Counter("known" if here in {"known", "refused"} else here for here in state.values())
     n_waiting = len(state) - counts["known"] - counts["tainted"] - len(jobs)

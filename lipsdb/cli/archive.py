@@ -10,6 +10,7 @@ import typer
 from lipsdb.cli.options import CampaignOption, JsonOption
 from lipsdb.cli.terminal import next_step, out, print_json, progress_bar
 from lipsdb.cli.withdraw import changes
+from lipsdb.provenance.kinds import counted
 
 import_app = typer.Typer(help="Bring whole campaigns in.", no_args_is_help=True)
 ArchiveArgument = Annotated[
@@ -40,7 +41,7 @@ def archive(file: ArchiveArgument, campaign: CampaignOption = None) -> None:
             [campaign] if campaign else [],
             lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total or None),
         )
-    counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in taken.new.items() if number)
+    counts = ", ".join(counted(number, name) for name, number in taken.new.items() if number)
     out.print(
         f"campaign {taken.campaign}: {counts or 'no documents'} and {taken.n_artifacts} files new, "
         f"{taken.n_known} documents known before"
@@ -80,7 +81,7 @@ def verify(file: ArchiveArgument, json_: JsonOption = False) -> None:
             out.print(f"and {len(found.faults) - _FAULTS_SHOWN} more; --json lists all")
         for withheld in found.about.get("withheld", []):
             out.print(f"withheld: {withheld['name']} ({withheld['sha256']}) {withheld['reason']}", markup=False)
-        counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in found.counts.items())
+        counts = ", ".join(counted(number, name) for name, number in found.counts.items())
         out.print(f"campaign {found.campaign}: looked at {counts}")
         if found.externals:
             out.print(f"{len(found.externals)} documents are known by id and content hash only")

@@ -12,6 +12,7 @@ from lipsdb.cli.options import CampaignOption, IdArgument
 from lipsdb.cli.terminal import next_step, out, progress_bar
 from lipsdb.cli.withdraw import warn
 from lipsdb.errors import BadInputError, NotFoundError
+from lipsdb.provenance.kinds import counted
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
@@ -162,7 +163,7 @@ def archive(
         )
     for file in written.withheld:
         out.print(f"withheld {file.sha256} {file.name} ({file.size} bytes): {file.reason}", markup=False)
-    counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in written.documents.items())
+    counts = ", ".join(counted(number, name) for name, number in written.documents.items())
     elsewhere = f", {written.n_externals} documents by hash only" if written.n_externals else ""
     out.print(
         f"{written.path} ({written.path.stat().st_size / 1e6:.1f} MB): {counts}, {written.n_artifacts} files{elsewhere}"

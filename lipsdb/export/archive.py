@@ -24,7 +24,7 @@ from lipsdb.export.crate import CrateWriter
 from lipsdb.export.private import PrivateNames, private_names, signatures
 from lipsdb.export.prov_file import prov_blocks
 from lipsdb.export.record import artifact_references
-from lipsdb.provenance.kinds import COLLECTIONS, RESULTS
+from lipsdb.provenance.kinds import COLLECTIONS, RESULTS, counted
 from lipsdb.provenance.lineage import upstream_ids
 from lipsdb.provenance.links import by_collection, links_of
 from lipsdb.provenance.sealing import SCHEMA_VERSION, withheld
@@ -224,7 +224,7 @@ class _Writing:
         for collection, wanted in by_collection(ids).items():
             self.counts[collection] = len(wanted)
             lines = self._lines(collection, wanted, asked_for, campaign)
-            self.crate.add(f"{DOCUMENTS}/{collection}.jsonl", lines, f"{len(wanted)} {collection.replace('_', ' ')}")
+            self.crate.add(f"{DOCUMENTS}/{collection}.jsonl", lines, counted(len(wanted), collection))
 
     def _lines(self, collection: str, ids: Sequence[str], asked_for: Set[str], campaign: str) -> Iterator[bytes]:
         for done, stored in enumerate(_read(self.database, collection, ids)):

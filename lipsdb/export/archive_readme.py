@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lipsdb.provenance.kinds import counted
+
 _TEXT = """\
 # The campaign {campaign}
 
@@ -63,7 +65,7 @@ def readme(about: Mapping[str, Any], campaign: Mapping[str, Any], version: str) 
     version : str
         Of lipsdb.
     """
-    counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in about["documents"].items())
+    counts = ", ".join(counted(number, name) for name, number in about["documents"].items())
     left_out = [f"`{file['name']}` ({file['sha256'][:12]}…, {file['reason']})" for file in about["withheld"]]
     files = f"Left out, known by hash only: {', '.join(left_out)}." if left_out else "No file was left out."
     return _TEXT.format(

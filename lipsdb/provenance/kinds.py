@@ -19,6 +19,7 @@ COLLECTIONS = {
 # documents about documents: nothing is made from them, and they are nobody's result
 RECORDS = frozenset({"withdrawal", "audit"})
 RESULTS = {kind: name for kind, name in COLLECTIONS.items() if kind not in RECORDS}
+_KIND_OF = {name: kind for kind, name in COLLECTIONS.items()}
 
 
 def falls_with(kind: str, role: str) -> bool:
@@ -35,12 +36,13 @@ def falls_with(kind: str, role: str) -> bool:
     return role == "level_of_theory" or kind not in {"label", "refusal"}
 
 
-def counted(number: int, kind: str) -> str:
-    """So many documents of a kind, in words.
+def counted(number: int, name: str) -> str:
+    """So many documents of a kind or a collection, in words; other names stay as they are.
 
     Examples
     --------
-    >>> counted(1, "level_of_theory"), counted(18, "property")
-    ('1 level of theory', '18 properties')
+    >>> counted(1, "levels_of_theory"), counted(18, "property"), counted(2, "launches")
+    ('1 level of theory', '18 properties', '2 launches')
     """
-    return f"{number} {(kind if number == 1 else COLLECTIONS[kind]).replace('_', ' ')}"
+    kind = _KIND_OF.get(name, name)
+    return f"{number} {(kind if number == 1 else COLLECTIONS.get(kind, name)).replace('_', ' ')}"

@@ -374,7 +374,7 @@ def check_the_same_after_withdrawals(database: Database, browser: webdriver.Chro
     assert browser.title == f"{NAME} – lipsdb report"
     section = browser.find_element(By.ID, "withdrawals").text
     assert all(text in section for text in ("the thermostat was off", HOSTILE, "Ann Example", "Ea of alpha"))
-    assert "3 property" in section  # its diffusion and coordination, and the fit
+    assert "3 properties" in section  # its diffusion and coordination, and the fit
     assert "Last audit on record: " in browser.find_element(By.ID, "last-audit").text
     assert "tainted" in browser.find_element(By.ID, "answer").text
     marked = {

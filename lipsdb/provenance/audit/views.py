@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lipsdb.provenance.audit.findings import Affected, AuditReport, Finding
-from lipsdb.provenance.kinds import COLLECTIONS
+from lipsdb.provenance.kinds import COLLECTIONS, counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -84,7 +84,7 @@ def _affected_lines(affected: Mapping[str, Affected]) -> list[Any]:
 def _looked_at(report: AuditReport) -> str:
     """As '16307 labels, 2 datasets, 40 artifacts (12.3 MB), 20 launches, 40000 links'."""
     counts = report.counts
-    parts = [f"{counts[name]} {name}" for name in COLLECTIONS.values() if counts.get(name)]
+    parts = [counted(counts[name], name) for name in COLLECTIONS.values() if counts.get(name)]
     if counts.get("artifacts"):
         parts.append(f"{counts['artifacts']} artifacts ({counts.get('artifact bytes', 0) / 1e6:.1f} MB)")
     others = counts.keys() - {*COLLECTIONS.values(), "artifacts", "artifact bytes"}
