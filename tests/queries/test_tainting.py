@@ -241,7 +241,7 @@ def test_withdrawals_say_what_stands_on_them_and_which_were_undone(
     assert QUERIES["withdrawals"].rows(database, "other") == []
     text = render(QUERIES["withdrawals"].table(database, "small"), "md")
     assert f"Ann Example on {newest.undone_at:%Y-%m-%d}: {REASON}" in text
-    assert "1 dataset, 1 potential, 2 property" in text
+    assert "1 dataset, 1 potential, 2 properties" in text
 
 
 def test_table_costs_one_more_command_while_nothing_is_withdrawn(database: Database) -> None:
