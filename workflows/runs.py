@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from lipsdb.store.database import Database
 class LoadedRun:
     """A run's trajectory with what analysis needs to know of it."""
 
-    positions: np.ndarray  # (n_frames, n_atoms, 3) Å, unwrapped
+    positions: np.ndarray  # (n_frames, n_atoms, 3) Å, unwrapped; single precision, mapped from a file
     cell: np.ndarray  # (n_frames, 3, 3) Å
     frame_interval_ps: float
     numbers: np.ndarray  # (n_atoms,)
@@ -43,7 +45,9 @@ def load_run(database: Database, run_id: str) -> LoadedRun:
     forces = next(link for link in run["inputs"] if link["role"] in {"potential", "level_of_theory"})
     structure = Structure.from_stored(database.find(structure_link["id"])).answer
     answer, settings = run["answer"], run["asked"]["settings"]
-    trajectory = read_trajectory(database.artifacts.read(answer["trajectory"]["sha256"]))
+    with TemporaryDirectory(prefix="lipsdb-") as folder:  # mapped: the file goes with the last array that shows it
+        path = database.artifacts.save(answer["trajectory"]["sha256"], Path(folder) / "trajectory.nc")
+        trajectory = read_trajectory(path)
     expected = (answer["n_frames"], structure.n_atoms, 3)
     if trajectory.positions.shape != expected:
         raise RefusedError(

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -224,7 +225,8 @@ def read_trajectory(source: str | Path | bytes) -> Trajectory:
     Returns
     -------
     Trajectory
-        Times in ps, positions in Å (float32, as stored), cells in Å in LAMMPS' orientation.
+        Times in ps, positions in Å (single precision, as stored), cells in Å in LAMMPS' orientation. Positions of a
+        file are mapped, not read: they need no memory, and the file may be unlinked but not changed.
 
     Raises
     ------
@@ -235,20 +237,19 @@ def read_trajectory(source: str | Path | bytes) -> Trajectory:
 
     name = "trajectory" if isinstance(source, bytes) else Path(source).name
     remedy = "it is truncated or damaged; run the simulation again"
-    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
-        try:
-            dataset = netcdf_file(stream, "r", mmap=False)
-            variables = {
-                key: np.array(dataset.variables[key].data)
-                for key in ("time", "coordinates", "cell_lengths", "cell_angles")
-            }
+    mapped = not isinstance(source, bytes)
+    try:
+        with netcdf_file(io.BytesIO(source) if isinstance(source, bytes) else str(source), "r", mmap=mapped) as dataset:
+            variables = {key: np.array(dataset.variables[key].data) for key in ("time", "cell_lengths", "cell_angles")}
+            positions = _mapped(source, dataset) if not isinstance(source, bytes) else None
+            if positions is None:
+                positions = dataset.variables["coordinates"].data.astype(np.float32)
             conventions = dataset.Conventions
-        # scipy reports a torn file by whatever its parser stumbles on.
-        except Exception as error:
-            raise RefusedError(f"{name} cannot be read as an AMBER NetCDF trajectory ({error}); {remedy}") from error
+    # scipy reports a torn file by whatever its parser stumbles on.
+    except Exception as error:
+        raise RefusedError(f"{name} cannot be read as an AMBER NetCDF trajectory ({error}); {remedy}") from error
     if b"AMBER" not in conventions:
         raise RefusedError(f"{name} has Conventions {conventions!r}, allowed is AMBER; convert it first")
-    positions = variables["coordinates"]
     n = len(positions)
     if n == 0 or any(len(values) != n for values in variables.values()):
         raise RefusedError(f"{name} holds {n} whole frames; {remedy}")
@@ -257,9 +258,20 @@ def read_trajectory(source: str | Path | bytes) -> Trajectory:
     cosines[variables["cell_angles"] == 90.0] = 0.0
     return Trajectory(
         time=variables["time"].astype(np.float64),
-        positions=positions.astype(np.float32),
+        positions=positions,
         cell=cell_from_parameters(variables["cell_lengths"], cosines),
     )
+
+
+def _mapped(path: str | Path, dataset: Any) -> NDArray[np.floating] | None:
+    """Positions in a file of ours, mapped; None if its records are laid out otherwise."""
+    found = dataset.variables["coordinates"].data
+    records = _record_dtype(found.shape[1])
+    if found.strides[0] != records.itemsize or not len(found):
+        return None
+    begin = Path(path).stat().st_size - len(found) * records.itemsize
+    mapped = np.memmap(path, dtype=records, mode="r", offset=begin, shape=(len(found),))["coordinates"]
+    return mapped if np.array_equal(mapped[[0, -1]], found[[0, -1]]) else None
 
 
 def topology_text(numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike) -> str:
