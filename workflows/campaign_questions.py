@@ -10,7 +10,7 @@ from typing import Any
 
 from lipsdb.campaigns.dft import AbInitioMD, SinglePoints
 from lipsdb.campaigns.load import CampaignFile
-from lipsdb.campaigns.properties import Arrhenius, Coordination, Diffusion
+from lipsdb.campaigns.properties import Arrhenius, Diffusion, OfRun
 from lipsdb.errors import BadInputError
 from lipsdb.ingest.record import read_record, reference_of_potential
 from lipsdb.provenance.withdrawal import taint
@@ -21,7 +21,7 @@ from lipsdb.workflows.labels import select_labels
 from lipsdb.workflows.molecular_dynamics import MDMaker
 from lipsdb.workflows.potential import DatasetMaker, DeepMDMaker
 from lipsdb.workflows.potential_test import PotentialTestMaker
-from lipsdb.workflows.properties import ArrheniusMaker, CoordinationMaker, DiffusionMaker
+from lipsdb.workflows.properties import ArrheniusMaker, DiffusionMaker, RunPropertyMaker
 from lipsdb.workflows.relaxation import RelaxationMaker
 from lipsdb.workflows.single_points import SinglePointMaker
 from lipsdb.workflows.structure import StructureMaker
@@ -251,9 +251,9 @@ class _Asker:
                     name, wanted.species, tuple(wanted.framework), wanted.charge_e, wanted.fit_start_ps
                 )
                 found = [maker_d.question(run) for run in self.runs(wanted.of)]
-            elif isinstance(wanted, Coordination):
-                maker_c = CoordinationMaker(name, wanted.centre, wanted.neighbour, wanted.cutoff_A)
-                found = [maker_c.question(run) for run in self.runs(wanted.of)]
+            elif isinstance(wanted, OfRun):
+                maker = RunPropertyMaker(name, wanted.kind, wanted.parameters())
+                found = [maker.question(run) for run in self.runs(wanted.of)]
             elif isinstance(wanted, Arrhenius):
                 found = [ArrheniusMaker(name, wanted.extrapolate_to_K).question(self.property(wanted.of))]
             else:

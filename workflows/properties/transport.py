@@ -1,21 +1,19 @@
-"""Properties from runs: diffusion and conductivity, coordination, and the Arrhenius fit over temperatures."""
+"""Transport: diffusion and conductivity of a run, and the Arrhenius fit over temperatures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
-from lipsdb.documents.base import Input, MadeBy
+from lipsdb.documents.base import Input
 from lipsdb.documents.property import PropertyAsked
 from lipsdb.provenance.canonical import decoded
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
+from lipsdb.workflows.properties.of_run import Result, question_of_run
 from lipsdb.workflows.runs import load_run
-
-Result = tuple[dict[str, Any], MadeBy]
 
 
 @dataclass
@@ -52,34 +50,7 @@ class DiffusionMaker(QuestionMaker):
             "fit_start_ps": self.fit_start_ps,
             "seed": self.seed,
         }
-        return _of_run("diffusion", self.name, parameters, run, "measure_diffusion")
-
-
-@dataclass
-class CoordinationMaker(QuestionMaker):
-    """Coordination numbers of one element by another over a run.
-
-    Parameters
-    ----------
-    centre, neighbour : str
-        Elements.
-    cutoff_A : float
-        Largest distance of a neighbour (Å).
-    """
-
-    name: str = "coordination"
-    centre: str = "P"
-    neighbour: str = "S"
-    cutoff_A: float = 2.5
-
-    def question(self, run: Question | dict[str, str]) -> Question:
-        """Ask for the coordination in this run."""
-        parameters = {
-            "centre": self.centre,
-            "neighbour": self.neighbour,
-            "cutoff_A": float(self.cutoff_A),
-        }
-        return _of_run("coordination", self.name, parameters, run, "measure_coordination")
+        return question_of_run("diffusion", self.name, parameters, run)
 
 
 @dataclass
@@ -102,17 +73,9 @@ class ArrheniusMaker(QuestionMaker):
             self.name,
             PropertyAsked(property="arrhenius", parameters={"extrapolate_to_K": float(self.extrapolate_to_K)}),
             tuple(("diffusion", source) for source in diffusion),
-            f"{__name__}:fit_arrhenius_line",
+            "lipsdb.workflows.properties:fit_arrhenius_line",
             "analysis",
         )
-
-
-def _of_run(
-    kind: str, name: str, parameters: dict[str, Any], run: Question | dict[str, str], function: str
-) -> Question:
-    of = run.name.removeprefix("md ") if isinstance(run, Question) else ""
-    asked = PropertyAsked(property=kind, parameters=parameters)
-    return Question("property", f"{name} {of}".strip(), asked, (("run", run),), f"{__name__}:{function}", "analysis")
 
 
 def measure_diffusion(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -166,25 +129,6 @@ def measure_diffusion(place: Workplace, asked: PropertyAsked, inputs: list[Input
         },
     }
     return answer, place.watch.made_by(versions_of("kinisi", "scipy"))
-
-
-def measure_coordination(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
-    """Distribution of coordination numbers over all frames."""
-    from lipsdb.analysis.coordination import coordination_numbers
-
-    run, parameters = load_run(place.database, inputs[0].id), asked.parameters
-    centre, neighbour = run.symbols == parameters["centre"], run.symbols == parameters["neighbour"]
-    counts = coordination_numbers(run.positions, run.cell, centre, neighbour, parameters["cutoff_A"])
-    numbers, occurrences = np.unique(counts, return_counts=True)
-    answer = {
-        "conditions": run.conditions,
-        "centre": parameters["centre"],
-        "neighbour": parameters["neighbour"],
-        "mean": float(counts.mean()),
-        "fractions": {str(number): float(n / counts.size) for number, n in zip(numbers, occurrences, strict=True)},
-        "mean_by_frame": counts.mean(axis=1),
-    }
-    return answer, place.watch.made_by(versions_of("scipy"))
 
 
 def fit_arrhenius_line(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
