@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.kinds import RESULTS
+from lipsdb.queries.descriptors import DESCRIPTORS, Descriptor
 
 if TYPE_CHECKING:
     from lipsdb.provenance.withdrawal import Taint
@@ -34,15 +34,20 @@ class Query:
         Options beside the campaign, with their allowed values (none: any text), the first being the default.
     counts : sequence of str
         Kinds of documents that its rows count; empty if a row is about single documents.
+    descriptor : Descriptor, optional
+        What answers it, in place of a module.
     """
 
     name: str
     help: str
     options: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     counts: Sequence[str] = ()
+    descriptor: Descriptor | None = None
 
     @property
-    def _module(self) -> ModuleType:
+    def _module(self) -> Any:
+        if self.descriptor is not None:
+            return self.descriptor
         return importlib.import_module(f"lipsdb.queries.{self.name}")
 
     def aggregation(self, campaign: str | None = None, **options: Any) -> Aggregation:
@@ -134,6 +139,7 @@ QUERIES: dict[str, Query] = {
         Query("potentials", "Potentials: training data, errors on held-out labels, cost."),
         Query("prediction_errors", "Errors of potentials against labels, beside those on held-out labels."),
         Query("cost", "Core-seconds, jobs and speed by kind of work and campaign.", counts=tuple(RESULTS)),
+        *(Query(one.kind, f"{one.title}.", descriptor=one) for one in DESCRIPTORS),
         Query("withdrawals", "Withdrawn documents: by whom and why, and what stands on them."),
     )
 }

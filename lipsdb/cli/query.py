@@ -9,6 +9,7 @@ import typer
 
 from lipsdb.cli.options import CampaignOption, ExcludeTaintedOption, Format, FormatOption
 from lipsdb.cli.terminal import err
+from lipsdb.queries.catalogue import QUERIES
 
 app = typer.Typer(
     help="Tables from the database; --show-pipeline prints the aggregation for mongosh or Compass.",
@@ -35,8 +36,6 @@ def _print(
     exclude_tainted: bool = False,
     **options: Any,
 ) -> None:
-    from lipsdb.queries.catalogue import QUERIES
-
     query = QUERIES[name]
     if show_pipeline:
         print(query.aggregation(campaign, **options).text())
@@ -50,48 +49,22 @@ def _print(
     print(render(table, format_.value))
 
 
-@app.command()
-def arrhenius(
-    campaign: CampaignOption = None,
-    exclude_tainted: ExcludeTaintedOption = False,
-    format_: FormatOption = Format.table,
-    show_pipeline: PipelineOption = False,
-) -> None:
-    """Activation energies and conductivities at 300 K, beside published ones."""
-    _print("arrhenius", campaign, format_, show_pipeline, exclude_tainted)
+def _add_command(name: str, help_: str) -> None:
+    """Add the command of a query that has no options of its own."""
+
+    @app.command(name, help=help_)
+    def command(
+        campaign: CampaignOption = None,
+        exclude_tainted: ExcludeTaintedOption = False,
+        format_: FormatOption = Format.table,
+        show_pipeline: PipelineOption = False,
+    ) -> None:
+        _print(name, campaign, format_, show_pipeline, exclude_tainted)
 
 
-@app.command()
-def conductivity(
-    campaign: CampaignOption = None,
-    exclude_tainted: ExcludeTaintedOption = False,
-    format_: FormatOption = Format.table,
-    show_pipeline: PipelineOption = False,
-) -> None:
-    """Diffusion coefficient and conductivity by temperature, replicas combined."""
-    _print("conductivity", campaign, format_, show_pipeline, exclude_tainted)
-
-
-@app.command()
-def diffusion(
-    campaign: CampaignOption = None,
-    exclude_tainted: ExcludeTaintedOption = False,
-    format_: FormatOption = Format.table,
-    show_pipeline: PipelineOption = False,
-) -> None:
-    """Diffusion coefficient of each single run."""
-    _print("diffusion", campaign, format_, show_pipeline, exclude_tainted)
-
-
-@app.command()
-def coordination(
-    campaign: CampaignOption = None,
-    exclude_tainted: ExcludeTaintedOption = False,
-    format_: FormatOption = Format.table,
-    show_pipeline: PipelineOption = False,
-) -> None:
-    """Coordination numbers of each run."""
-    _print("coordination", campaign, format_, show_pipeline, exclude_tainted)
+for _query in QUERIES.values():
+    if _query.name not in {"labels", "reproduce", "withdrawals"}:
+        _add_command(_query.name, _query.help)
 
 
 @app.command()
@@ -126,39 +99,6 @@ def reproduce(
     """
     options = {"level_of_theory": level_of_theory, "reference": reference}
     _print("reproduce", campaign, format_, show_pipeline, exclude_tainted, **options)
-
-
-@app.command()
-def potentials(
-    campaign: CampaignOption = None,
-    exclude_tainted: ExcludeTaintedOption = False,
-    format_: FormatOption = Format.table,
-    show_pipeline: PipelineOption = False,
-) -> None:
-    """Potentials: training data, errors on held-out labels, cost."""
-    _print("potentials", campaign, format_, show_pipeline, exclude_tainted)
-
-
-@app.command("prediction_errors")
-def prediction_errors(
-    campaign: CampaignOption = None,
-    exclude_tainted: ExcludeTaintedOption = False,
-    format_: FormatOption = Format.table,
-    show_pipeline: PipelineOption = False,
-) -> None:
-    """Errors of potentials against labels, beside those on held-out labels."""
-    _print("prediction_errors", campaign, format_, show_pipeline, exclude_tainted)
-
-
-@app.command()
-def cost(
-    campaign: CampaignOption = None,
-    exclude_tainted: ExcludeTaintedOption = False,
-    format_: FormatOption = Format.table,
-    show_pipeline: PipelineOption = False,
-) -> None:
-    """Core-seconds, jobs and speed by kind of work and campaign."""
-    _print("cost", campaign, format_, show_pipeline, exclude_tainted)
 
 
 @app.command()
