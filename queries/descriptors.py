@@ -130,4 +130,30 @@ class Descriptor:
         return Column(base.replace("_", " "), unit, measured)
 
 
-DESCRIPTORS: tuple[Descriptor, ...] = ()
+DESCRIPTORS = (
+    Descriptor(
+        "radial_distribution",
+        "First peaks of the partial radial distribution functions",
+        {
+            "pair": str,
+            "peak_A": float,
+            "height": float,
+            "minimum_A": float,
+            "neighbours": float,
+            "neighbours_reversed": float,
+        },
+        ("neighbours: of the second element around the first, up to the minimum; reversed: the other way round",),
+    ),
+    Descriptor(
+        "thiophosphate_units",
+        "Thiophosphate units",
+        {
+            "unit": str,
+            "of_P_percent": float,
+            "of_anions_percent": float,
+            "P_four_coordinated_percent": float,
+            "bridging_S_percent": float,
+        },
+        ("mean over frames; of P: atoms in such units; of anions: units with P, counted once each",),
+    ),
+)

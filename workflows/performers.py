@@ -16,8 +16,10 @@ from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import Stopwatch
 from lipsdb.provenance.sealing import reference
 from lipsdb.store.database import Database
+from lipsdb.workflows import properties
 from lipsdb.workflows.answering import Workplace
 
+OF_RUNS = tuple(name for name in properties.__all__ if name.startswith("measure_"))
 _SECOND_LOOK = frozenset({"run"})  # a trajectory is read with the structure that its run started from
 
 
@@ -57,7 +59,7 @@ PERFORMERS: dict[str, Performer] = {
     **_of("potential", "dataset", "freeze_dataset"),
     **_of("potential", "potential", "train_deepmd", through=frozenset({"dataset"})),  # to the labels
     **_of("molecular_dynamics", "run", "run_md"),
-    **_of("properties", "property", "measure_diffusion", "measure_coordination", through=_SECOND_LOOK),
+    **_of("properties", "property", *OF_RUNS, through=_SECOND_LOOK),
     **_of("properties", "property", "fit_arrhenius_line"),
     **_of(
         "potential_test",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lipsdb.documents.structure import Structure
-from lipsdb.errors import RefusedError
+from lipsdb.errors import BadInputError, RefusedError
 from lipsdb.store.database import Database
 
 
@@ -26,6 +26,31 @@ class LoadedRun:
     symbols: np.ndarray  # (n_atoms,)
     masses: np.ndarray  # (n_atoms,) amu
     conditions: dict[str, Any]  # stands in each property, so that queries need not join
+
+    def every(self, interval_ps: float | None) -> LoadedRun:
+        """The same with one frame in each interval (ps), a multiple of the one between frames; all if it is None.
+
+        Raises
+        ------
+        BadInputError
+            If the interval is no multiple, or longer than the run.
+        """
+        if interval_ps is None:
+            return self
+        step = round(interval_ps / self.frame_interval_ps)
+        off = abs(step * self.frame_interval_ps - interval_ps) > 1e-6 * self.frame_interval_ps
+        if step < 1 or off or step >= max(len(self.positions), 2):
+            raise BadInputError(
+                f"every_ps is {interval_ps:g}; expected a multiple of the {self.frame_interval_ps:g} ps between the "
+                f"frames of {self.conditions['run_id']}, shorter than its {self.conditions['length_ps']:g} ps"
+            )
+        frames = slice(None, None, step)
+        return replace(
+            self,
+            positions=self.positions[frames],
+            cell=self.cell[frames],
+            frame_interval_ps=step * self.frame_interval_ps,
+        )
 
 
 def load_run(database: Database, run_id: str) -> LoadedRun:

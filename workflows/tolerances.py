@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lipsdb.workflows.agreement import ROUNDING, Field, Regimes, Tolerance, largest
+from lipsdb.workflows.performers import OF_RUNS
 
 SAMPLING = 0.2  # of the stated standard deviation
 SPREAD = 5.0  # combined standard deviations between independent samples
@@ -129,6 +130,12 @@ _COORDINATION_RESAMPLED = (
         "from another trajectory; the mean says what it means", "fractions*", "mean_by_frame", "conditions.volume_A3"
     ),
 )
+_DESCRIPTOR: Regimes = {
+    "same": (
+        Tolerance(("*",), lambda field: 1e-4 * largest(field), "1e-4 of the largest value", "single precision inside"),
+    ),
+    "resampled": (_skip("from another trajectory; compare the two in one table", "*"),),
+}
 _PROPAGATED = "the fit propagates what its points may be off by"
 _ARRHENIUS_NEAR = (
     Tolerance(("Ea_eV",), _times_std(2 * SAMPLING, "Ea_std_eV"), f"{2 * SAMPLING} × Ea_std_eV", _PROPAGATED),
@@ -275,4 +282,7 @@ def tolerances_for(document: Mapping[str, Any]) -> Regimes:
     ['0.01 meV/atom', '2 meV/Å', '5 meV/atom']
     """
     is_label = document["_id"].startswith("label-")  # also those that come with a run
-    return _BY_DFT if is_label else TOLERANCES[document["made_by"]["activity"]]
+    if is_label:
+        return _BY_DFT
+    activity = document["made_by"]["activity"]
+    return TOLERANCES.get(activity, _DESCRIPTOR) if activity in OF_RUNS else TOLERANCES[activity]

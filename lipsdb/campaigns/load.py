@@ -17,13 +17,9 @@ from lipsdb.campaigns.schema import Campaign
 from lipsdb.campaigns.yaml_file import YamlFile, read_yaml
 from lipsdb.errors import BadInputError
 
-# A table that shows nothing without a property of this kind.
-TABLE_NEEDS = {
-    "arrhenius": "arrhenius",
-    "conductivity": "diffusion",
-    "coordination": "coordination",
-    "prediction_errors": "prediction_errors",
-}
+# Tables that show nothing without a property of the same name, or of this kind.
+_TABLES_OF_OTHERS = frozenset({"labels", "reproduce", "potentials", "cost"})
+_NEEDED = {"conductivity": "diffusion"}
 RECORD = "record.json"
 RECORDED = {"potential": "model files", "labels": "labels"}  # what stands in a folder beside its record
 
@@ -146,10 +142,9 @@ def _consistency_problems(source: YamlFile, campaign: Campaign, check_files: boo
             yield from _arrhenius_problems(campaign, name, prop)
     kinds = {prop.kind for prop in campaign.properties.values()}
     for i, table in enumerate(campaign.tables):
-        if table in TABLE_NEEDS and TABLE_NEEDS[table] not in kinds:
-            yield Problem(
-                ("tables", i), f"received {table!r}, which needs a property of kind {TABLE_NEEDS[table]}: add one"
-            )
+        needed = _NEEDED.get(table, table)
+        if table not in _TABLES_OF_OTHERS and needed not in kinds:
+            yield Problem(("tables", i), f"received {table!r}, which needs a property of kind {needed}: add one")
 
 
 def _with_relaxed(campaign: Campaign, elements: dict[str, set[str]]) -> dict[str, set[str]]:

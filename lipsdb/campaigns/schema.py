@@ -17,7 +17,16 @@ from lipsdb.campaigns.published import Published, Reference
 from lipsdb.campaigns.structures import Structure
 
 Table = Literal[
-    "arrhenius", "conductivity", "coordination", "labels", "reproduce", "potentials", "prediction_errors", "cost"
+    "arrhenius",
+    "conductivity",
+    "coordination",
+    "radial_distribution",
+    "thiophosphate_units",
+    "labels",
+    "reproduce",
+    "potentials",
+    "prediction_errors",
+    "cost",
 ]
 
 

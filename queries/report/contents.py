@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,21 @@ class Contents:
             f"{name}: {structure}" + (f", {potential[:18]}" if several else ""): documents
             for (name, structure, potential), documents in groups.items()
         }
+
+    def alike(self, kind: str) -> dict[str, list[dict[str, Any]]]:
+        """Descriptors of a kind that belong in one figure: same structure, potential and parameters."""
+        groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        for document in self.of(kind):
+            conditions = document["answer"]["conditions"]
+            parameters = json.dumps(document["asked"]["parameters"], sort_keys=True)
+            groups.setdefault((conditions["structure"], conditions["potential_id"], parameters), []).append(document)
+        potentials = {potential for _, potential, _ in groups}
+        found: dict[str, list[dict[str, Any]]] = {}
+        for (structure, potential, _), documents in groups.items():
+            name = structure + (f", {potential[:18]}" if len(potentials) > 1 else "")
+            others = sum(title.partition(" (")[0] == name for title in found)
+            found[f"{name} ({others + 1})" if others else name] = documents
+        return found
 
     def without(self, taint: Taint) -> Contents:
         """The same without what stands on withdrawn documents; the campaign stays."""

@@ -119,6 +119,24 @@ def coordination_drawings(contents: Contents) -> Iterator[Drawing]:
         )
 
 
+def descriptor_drawings(contents: Contents) -> dict[str, list[Drawing]]:
+    """Descriptors of structure and dynamics, by the section that they stand in."""
+    from lipsdb.queries.figures.descriptors import FIGURES
+
+    found: dict[str, list[Drawing]] = {}
+    for kind, figure in FIGURES.items():
+        for number, (title, documents) in enumerate(contents.alike(kind).items()):
+            drawn = drawing(
+                f"{kind.replace('_', '-')}-{number}",
+                figure.draw(documents),
+                documents,
+                figure.caption,
+                f"{figure.title}: {title}",
+            )
+            found.setdefault(figure.family, []).append(drawn)
+    return found
+
+
 def run_drawings(contents: Contents) -> Iterator[Drawing]:
     """Thermodynamic output, one figure a structure, potential and ensemble."""
     from lipsdb.queries.figures.run_health import run_health_figure

@@ -30,6 +30,7 @@ _SECTIONS = (
     ("potential", "Potential"),
     ("prediction-errors", "Prediction errors"),
     ("coordination", "Coordination"),
+    ("descriptors", "Structure and dynamics"),
     ("runs", "Runs"),
     ("tables", "Tables"),
     ("withdrawals", "Withdrawals"),
@@ -178,6 +179,8 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, sta
     environment.filters["tainted"] = stand.tainted
     environment.filters["printed"] = lambda value: "" if value is None else _printed(value)
     folder = resources.files(__package__)
+    descriptors = drawings.descriptor_drawings(contents)
+    absent = {name for name, there in (("withdrawals", withdrawals.rows), ("descriptors", descriptors)) if not there}
 
     def own(name: str) -> str:
         return folder.joinpath(name).read_text(encoding="utf-8")
@@ -190,7 +193,7 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, sta
         script=markup(own("page.js")),
         plotly=markup(get_plotlyjs()),
         facts=_facts(contents),
-        sections=[section for section in _SECTIONS if section[0] != "withdrawals" or withdrawals.rows],
+        sections=[section for section in _SECTIONS if section[0] not in absent],
         withdrawals=withdrawals,
         clean=" that stands on nothing withdrawn" if stand.exclude else "",
         answers=answers,
@@ -200,6 +203,7 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, sta
         potentials=potentials,
         test_table=test,
         coordinations=list(drawings.coordination_drawings(contents)),
+        descriptors=descriptors,
         runs=list(drawings.run_drawings(contents)),
         run_table=runs,
         tables=tables,
@@ -243,9 +247,14 @@ def _last_audit(database: Database, campaign: str) -> tuple[str, str] | None:
 
 def _tables(database: Database, campaign: str, stand: _Standing) -> Iterator[Any]:
     from lipsdb.queries.catalogue import QUERIES
+    from lipsdb.queries.descriptors import DESCRIPTORS
 
     for name in TABLES:
         yield QUERIES[name].table(database, campaign, **stand.asked)
+    for descriptor in DESCRIPTORS:
+        table = QUERIES[descriptor.kind].table(database, campaign, **stand.asked)
+        if table.rows or table.withdrawals:
+            yield table
 
 
 def _answers(database: Database, contents: Contents, origins: Origins, stand: _Standing) -> Iterator[_Answer]:

@@ -1,7 +1,11 @@
 """Properties from runs and from other properties; what a Firework calls stands here by name."""
 
 from lipsdb.workflows.properties.of_run import RunPropertyMaker
-from lipsdb.workflows.properties.structure import measure_coordination
+from lipsdb.workflows.properties.structure import (
+    measure_coordination,
+    measure_radial_distribution,
+    measure_thiophosphate_units,
+)
 from lipsdb.workflows.properties.transport import (
     ArrheniusMaker,
     DiffusionMaker,
@@ -16,4 +20,6 @@ __all__ = [
     "fit_arrhenius_line",
     "measure_coordination",
     "measure_diffusion",
+    "measure_radial_distribution",
+    "measure_thiophosphate_units",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,3 +40,14 @@ def question_of_run(property_: str, name: str, parameters: dict[str, Any], run: 
     asked = PropertyAsked(property=property_, parameters=parameters)
     performer = f"lipsdb.workflows.properties:measure_{property_}"
     return Question("property", f"{name} {of}".strip(), asked, (("run", run),), performer, "analysis")
+
+
+def known(value: float) -> float | None:
+    """A number, or None where there is none (NaN, infinity), which cannot be stored.
+
+    Examples
+    --------
+    >>> known(1.5), known(float("nan"))
+    (1.5, None)
+    """
+    return float(value) if math.isfinite(value) else None

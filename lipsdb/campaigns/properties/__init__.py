@@ -12,9 +12,12 @@ from pydantic import Field
 
 from lipsdb.campaigns.properties.of_run import OfRun
 from lipsdb.campaigns.properties.prediction import PredictionErrors
-from lipsdb.campaigns.properties.structure import Coordination
+from lipsdb.campaigns.properties.structure import Coordination, RadialDistribution, ThiophosphateUnits
 from lipsdb.campaigns.properties.transport import Arrhenius, Diffusion
 
 __all__ = ["Arrhenius", "Coordination", "Diffusion", "OfRun", "PredictionErrors", "Property"]
 
-Property = Annotated[Diffusion | Arrhenius | Coordination | PredictionErrors, Field(discriminator="kind")]
+Property = Annotated[
+    Diffusion | Arrhenius | PredictionErrors | Coordination | RadialDistribution | ThiophosphateUnits,
+    Field(discriminator="kind"),
+]

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from lipsdb.campaigns.base import Element
-from lipsdb.campaigns.properties.of_run import OfRun
+from lipsdb.campaigns.base import Element, Positive
+from lipsdb.campaigns.properties.of_run import OfFrames, OfRun
 
 
 class Coordination(OfRun):
@@ -17,3 +17,22 @@ class Coordination(OfRun):
     centre: Element = Field(description="chemical symbol of the atoms whose neighbours are counted")
     neighbour: Element = Field(description="chemical symbol of the neighbours")
     cutoff_A: float = Field(gt=0, le=20, description="distance up to which an atom is a neighbour, Å")
+
+
+class RadialDistribution(OfFrames):
+    """Partial and total radial distribution functions, with running coordination numbers."""
+
+    kind: Literal["radial_distribution"] = Field(description="radial_distribution")
+    dr_A: Positive = Field(default=0.02, description="width of the bins, Å")
+    r_max_A: Positive | None = Field(
+        default=None, description="largest distance, Å; half the smallest width of the cell if left out"
+    )
+
+
+class ThiophosphateUnits(OfFrames):
+    """Fractions of PS4, P2S6, P2S7 and other units, by the graph of bonds, and the coordination of P by S."""
+
+    kind: Literal["thiophosphate_units"] = Field(description="thiophosphate_units")
+    cutoff_p_s_A: Positive = Field(default=2.5, description="P and S closer than this are bonded, Å")
+    cutoff_p_p_A: Positive = Field(default=2.6, description="two P closer than this are bonded, Å")
+    cutoff_s_s_A: Positive = Field(default=2.4, description="two S closer than this are bonded, Å")
