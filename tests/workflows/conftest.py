@@ -6,13 +6,26 @@ import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
+from lipsdb.campaigns.properties import Property
+from lipsdb.documents.base import ArtifactReference, Input
+from lipsdb.documents.run import Run, RunAnswer, RunAsked
+from lipsdb.provenance.canonical import decoded
+from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.settings import Settings
+from lipsdb.store.database import Database
+from lipsdb.workflows.answering import answer
+from lipsdb.workflows.properties import RunPropertyMaker
+from lipsdb.workflows.structure import StructureMaker
 
 VASP_STAND_IN = Path(__file__).parents[1] / "dft" / "vasp" / "vasp_stand_in.py"
+REAL_TRAJECTORY = Path(__file__).parents[1] / "data" / "beta-Li3PS4-750K"
 QUICKSTART = Path(__file__).parents[2] / "campaigns" / "quickstart.yaml"
 
 
@@ -53,3 +66,45 @@ def vasp(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     runpy.run_path(str(VASP_STAND_IN))["write_potcars"](potcars)
     monkeypatch.setenv("PMG_VASP_PSP_DIR", str(potcars))
     monkeypatch.setenv("LIPSDB_VASP_COMMAND", f"{sys.executable} {VASP_STAND_IN} tight")
+
+
+@pytest.fixture
+def real_run(database: Database) -> dict[str, str]:
+    """A stored run with a real trajectory: β-Li3PS4, 128 atoms, NVT at 750 K, 401 frames in 20 ps."""
+    from lipsdb.md.trajectory import read_trajectory
+
+    frames = read_trajectory(REAL_TRAJECTORY / "trajectory.nc")
+    job = StructureMaker("beta-Li3PS4", {"file": str(REAL_TRAJECTORY / "topology.xyz")}).make()
+    links = [
+        Input.of("structure", answer.original(*job.function_args)),
+        Input(role="potential", collection="potentials", id=f"potential-{24 * '0'}", content=64 * "0"),
+    ]
+    database.note_external([links[1].model_dump()])
+    files = {
+        name: ArtifactReference(**database.artifacts.put(REAL_TRAJECTORY / file, file))
+        for name, file in (("trajectory", "trajectory.nc"), ("topology", "topology.xyz"), ("restart", "topology.xyz"))
+    }
+    n, volume = len(frames.time), float(np.linalg.det(frames.cell[0]))
+    settings = {"temperature_K": 750.0, "seed": 1, "ensemble": "nvt", "pressure_bar": None}
+    document = Run(
+        asked=RunAsked(program="lammps", settings={**settings, "dump_interval": 25, "thermo_interval": 25}),
+        inputs=links,
+        answer=RunAnswer(
+            n_atoms=128, n_frames=n, frame_interval_ps=0.05, **files, thermo={"step": 25 * np.arange(n)},
+            thermo_units={"step": "1"}, mean_temperature_K=750.0, mean_pressure_bar=0.0, mean_volume_A3=volume,
+            mean_density_g_cm3=1.9, mean_stress_GPa=np.zeros((3, 3)), rotation=np.eye(3),
+        ),
+    )  # fmt: skip
+    return database.insert(document.sealed(Stopwatch("run_md").made_by(versions_of())))
+
+
+@pytest.fixture
+def measured(database: Database) -> Callable[..., dict[str, Any]]:
+    """Ask for a property of a run, as a campaign file would, and answer; gives the stored document, arrays decoded."""
+
+    def measure(kind: str, run: dict[str, str], **settings: Any) -> dict[str, Any]:
+        wanted = TypeAdapter(Property).validate_python({"kind": kind, "of": "md", **settings})
+        job = RunPropertyMaker(kind, wanted.kind, wanted.parameters()).make(run)
+        return decoded(database.find(answer.original(*job.function_args)["id"]))
+
+    return measure

@@ -1,0 +1,62 @@
+"""Descriptors of structure and dynamics: asked for as a campaign file does, of a run with a real trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+
+from lipsdb.campaigns.properties import OfRun, Property
+from lipsdb.campaigns.schema import Table
+from lipsdb.errors import BadInputError
+from lipsdb.queries.catalogue import QUERIES
+from lipsdb.queries.descriptors import DESCRIPTORS
+from lipsdb.queries.figures.descriptors import FIGURES
+from lipsdb.store.database import Database
+from lipsdb.workflows.performers import OF_RUNS
+
+Measured = Callable[..., dict[str, Any]]
+KINDS = {
+    get_args(model.model_fields["kind"].annotation)[0]
+    for model in get_args(get_args(Property)[0])
+    if issubclass(model, OfRun)
+}
+
+
+def rows_of(database: Database, kind: str) -> list[Any]:
+    return list(QUERIES[kind].rows(database))
+
+
+def test_each_descriptor_of_a_campaign_file_can_be_computed_queried_tabled_and_drawn() -> None:
+    assert {f"measure_{kind}" for kind in KINDS} <= set(OF_RUNS)
+    assert QUERIES.keys() >= KINDS
+    assert set(get_args(Table)) >= KINDS
+    assert KINDS - {"coordination"} <= FIGURES.keys()
+    assert {descriptor.kind for descriptor in DESCRIPTORS} >= KINDS - {"coordination"}
+
+
+def test_peaks_of_beta_are_where_the_study_has_them(
+    database: Database, real_run: dict[str, str], measured: Measured
+) -> None:
+    found = measured("radial_distribution", real_run, dr_A=0.05, every_ps=0.5)
+    peaks = {row.pair: row.peak_A for row in rows_of(database, "radial_distribution")}
+    assert peaks["P-S"] == pytest.approx(2.07, abs=0.1)
+    assert peaks["Li-S"] == pytest.approx(2.43, abs=0.1)
+    assert peaks["S-S"] == pytest.approx(3.35, abs=0.1)
+    assert found["inputs"][0]["id"] == real_run["id"]
+    assert found["answer"]["n_frames"] == 41
+
+
+def test_phosphorus_of_beta_stays_in_ps4(database: Database, real_run: dict[str, str], measured: Measured) -> None:
+    measured("thiophosphate_units", real_run, every_ps=0.5)
+    rows = {row.unit: row for row in rows_of(database, "thiophosphate_units")}
+    assert rows["PS4"].of_P_percent > 99.9
+    assert not rows.keys() & {"P2S6", "P2S7"}
+
+
+def test_frames_are_chosen_by_a_multiple_of_their_interval(real_run: dict[str, str], measured: Measured) -> None:
+    with pytest.raises(BadInputError, match=r"every_ps is 0\.12; expected a multiple of the 0\.05 ps"):
+        measured("thiophosphate_units", real_run, every_ps=0.12)
+    with pytest.raises(BadInputError, match=r"shorter than its 20 ps"):
+        measured("thiophosphate_units", real_run, every_ps=50.0)
