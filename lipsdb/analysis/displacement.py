@@ -8,24 +8,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lipsdb.analysis.atom_blocks import displacements, map_atom_blocks, squared_lengths
+from lipsdb.analysis.displacement_moments import displacement_moments
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, blocks, checked_mask, checked_positions
 from lipsdb.errors import BadInputError
 
 
-def _checked_lags(lags: Sequence[int] | ArrayLike | None, n_frames: int) -> IntArray:
+def checked_lags(lags: Sequence[int] | ArrayLike | None, n_frames: int, *, shortest: int = 0) -> IntArray:
+    """Return lags as an array, all of them if none are given, refusing those outside the trajectory.
+
+    Parameters
+    ----------
+    lags : sequence of int, frames, or None
+        Lags wanted.
+    n_frames : int
+        Frames in the trajectory.
+    shortest : int, frames
+        Shortest lag allowed.
+
+    Returns
+    -------
+    (n_lags,) array of int, frames
+
+    Raises
+    ------
+    BadInputError
+        Lags that are not whole numbers from `shortest` to ``n_frames - 1``.
+
+    Examples
+    --------
+    >>> checked_lags(None, 4, shortest=1).tolist()
+    [1, 2, 3]
+    """
     if lags is None:
-        return np.arange(n_frames, dtype=np.int64)
+        return np.arange(shortest, n_frames, dtype=np.int64)
     array: NDArray[Any] = np.asarray(lags)
     integral = array.ndim == 1 and array.size > 0 and np.issubdtype(array.dtype, np.integer)
-    if not integral or array.min() < 0 or array.max() >= n_frames:
+    if not integral or array.min() < shortest or array.max() >= n_frames:
         raise BadInputError(
             f"lags {np.array2string(array, threshold=6)} are not allowed; "
-            f"expected whole numbers of frames from 0 to {n_frames - 1}"
+            f"expected whole numbers of frames from {shortest} to {n_frames - 1}"
         )
     return array.astype(np.int64)
 
 
-def mean_squared_displacement(positions: ArrayLike, *, lags: Sequence[int] | ArrayLike | None = None) -> FloatArray:
+def mean_squared_displacement(
+    positions: ArrayLike, *, lags: Sequence[int] | ArrayLike | None = None, threads: int | None = None
+) -> FloatArray:
     """Mean squared displacement in Å², averaged over all time origins and all atoms.
 
     Parameters
@@ -34,6 +63,8 @@ def mean_squared_displacement(positions: ArrayLike, *, lags: Sequence[int] | Arr
         Equally spaced in time.
     lags : sequence of int, frames, optional
         Lags wanted; all from 0 to ``n_frames - 1`` if not given.
+    threads : int, optional
+        The number of cores, at most 2, if not given. The result does not depend on it.
 
     Returns
     -------
@@ -47,13 +78,12 @@ def mean_squared_displacement(positions: ArrayLike, *, lags: Sequence[int] | Arr
 
     Notes
     -----
-    ``MSD(m) = <|r_i(k+m) - r_i(k)|²>`` over atoms i and origins k = 0 … N-m-1. The square is multiplied out: the two
-    sums of squares are running sums, the cross term is an autocorrelation taken by FFT with zero padding, so that the
-    cost is O(N log N) an atom. Each atom's mean position is subtracted first to limit cancellation. Memory is bounded
-    by working through blocks of atoms.
+    ``MSD(m) = <|r_i(k+m) - r_i(k)|²>`` over atoms i and origins k = 0 … N-m-1, by FFT
+    (`lipsdb.analysis.displacement_moments`): O(N log N) an atom, in blocks of atoms.
 
     References
     ----------
+    Equation (10) and Fig. 2a of doi:10.1038/s41467-025-56322-x, time-averaged.
     V. Calandrini et al., Collection SFN 12, 201 (2011), doi:10.1051/sfn/201112010, section 4.2 (fast correlation
     algorithm).
 
@@ -63,33 +93,16 @@ def mean_squared_displacement(positions: ArrayLike, *, lags: Sequence[int] | Arr
     >>> mean_squared_displacement(straight, lags=[0, 1, 3]).round(12).tolist()
     [[0.0, 0.0, 0.0, 0.0], [1.0, 4.0, 0.0, 5.0], [9.0, 36.0, 0.0, 45.0]]
     """
-    from scipy import fft
-
     array = checked_positions(positions)
-    n_frames, n_atoms, _ = array.shape
-    wanted = _checked_lags(lags, n_frames)
-    padded = fft.next_fast_len(2 * n_frames, real=True)
-    total = np.zeros((n_frames, 3))
-    for block in blocks(n_atoms, 3 * 8 * 3 * padded):
-        part = array[:, block].astype(np.float64)
-        part -= part.mean(axis=0)
-        spectrum = fft.rfft(part, n=padded, axis=0)
-        power = (spectrum.real**2 + spectrum.imag**2).sum(axis=1)
-        cross = fft.irfft(power, n=padded, axis=0)[:n_frames]
-        squares = np.einsum("fac,fac->fc", part, part)
-        running = np.concatenate([np.zeros((1, 3)), np.cumsum(squares, axis=0)])
-        # Sum of squares at the ends (origin + lag) plus at the origins, for every lag at once.
-        ends = running[n_frames] - running[:n_frames]
-        origins = running[n_frames:0:-1]
-        total += ends + origins - 2.0 * cross
-    per_axis = total / (n_atoms * np.arange(n_frames, 0, -1)[:, None])
-    per_axis[0] = 0.0
-    chosen = np.maximum(per_axis[wanted], 0.0)
-    result: FloatArray = np.concatenate([chosen, chosen.sum(axis=1, keepdims=True)], axis=1)
+    wanted = checked_lags(lags, len(array))
+    per_axis = displacement_moments(array, wanted, threads=threads).squares[0]
+    result: FloatArray = np.concatenate([per_axis, per_axis.sum(axis=1, keepdims=True)], axis=1)
     return result
 
 
-def squared_displacement_variance(positions: ArrayLike, lags: Sequence[int] | ArrayLike) -> FloatArray:
+def squared_displacement_variance(
+    positions: ArrayLike, lags: Sequence[int] | ArrayLike, *, threads: int | None = None
+) -> FloatArray:
     """Variance in Å⁴ of the single squared displacements ``|r_i(k+m) - r_i(k)|²`` at each lag m.
 
     Parameters
@@ -98,6 +111,8 @@ def squared_displacement_variance(positions: ArrayLike, lags: Sequence[int] | Ar
         Equally spaced in time.
     lags : sequence of int, frames
         Lags wanted.
+    threads : int, optional
+        The number of cores, at most 2, if not given. The result does not depend on it.
 
     Returns
     -------
@@ -122,15 +137,20 @@ def squared_displacement_variance(positions: ArrayLike, lags: Sequence[int] | Ar
     """
     array = checked_positions(positions)
     n_frames, n_atoms, _ = array.shape
-    wanted = _checked_lags(lags, n_frames)
-    means = mean_squared_displacement(array, lags=wanted)[:, 3]
-    sums = np.zeros(len(wanted))
-    for block in blocks(n_atoms, 2 * 3 * 8 * n_frames):
-        part = np.ascontiguousarray(array[:, block], dtype=np.float64)
-        for index, (lag, mean) in enumerate(zip(wanted.tolist(), means.tolist(), strict=True)):
-            steps = part[lag:] - part[: n_frames - lag]
-            deviation = np.einsum("fac,fac->fa", steps, steps) - mean
-            sums[index] += float(np.vdot(deviation, deviation))
+    wanted = checked_lags(lags, n_frames)
+    means = displacement_moments(array, wanted, threads=threads).squares[0].sum(axis=1)
+
+    def work(paths: FloatArray) -> FloatArray:
+        total = np.zeros(wanted.size)
+        for index, steps in displacements(paths, wanted):
+            deviation = squared_lengths(steps)
+            deviation -= means[index]
+            total[index] += np.einsum("af,af->", deviation, deviation)
+        return total
+
+    sums = np.zeros(wanted.size)
+    for _, part in map_atom_blocks(work, array, threads=threads):
+        sums += part
     degrees = n_atoms * (n_frames - wanted) - 1.0
     degrees[degrees <= 0] = np.nan
     variance: FloatArray = sums / degrees
@@ -190,7 +210,7 @@ def remove_drift(positions: ArrayLike, masses: ArrayLike, reference_mask: ArrayL
     return shifted
 
 
-def loglog_slope(lag_times: ArrayLike, msd: ArrayLike) -> FloatArray:
+def loglog_slope(lag_times: ArrayLike, msd: ArrayLike, *, factor: float = 1.0) -> FloatArray:
     """Local exponent ``d ln MSD / d ln t`` (dimensionless) at each lag time.
 
     Parameters
@@ -199,6 +219,8 @@ def loglog_slope(lag_times: ArrayLike, msd: ArrayLike) -> FloatArray:
         Positive and increasing, at least two.
     msd : (n_lags,) array, Å²
         Where it is not positive, the exponent there and beside is NaN.
+    factor : float
+        Smoothing: the line is fitted to all lags from ``t / factor`` to ``t * factor``; 1 for none.
 
     Returns
     -------
@@ -208,11 +230,16 @@ def loglog_slope(lag_times: ArrayLike, msd: ArrayLike) -> FloatArray:
     Raises
     ------
     BadInputError
-        Lengths that differ, or lag times that are not positive and increasing.
+        Lengths that differ, lag times that are not positive and increasing, or a factor below 1.
 
     Notes
     -----
     Second-order differences on the logarithmic, possibly uneven grid (`numpy.gradient`); first-order at the two ends.
+    With smoothing, least squares on the logarithms of the lags within the factor, where these are at least three.
+
+    References
+    ----------
+    Fig. S5d-f of doi:10.1038/s41467-025-56322-x, whose dashed line at 1 is the Fickian limit.
 
     Examples
     --------
@@ -231,7 +258,25 @@ def loglog_slope(lag_times: ArrayLike, msd: ArrayLike) -> FloatArray:
             f"lag times {np.array2string(times, threshold=6)} are not allowed; expected positive and increasing "
             "values; leave out lag 0"
         )
-    logarithm = np.full(values.shape, np.nan)
-    np.log(values, out=logarithm, where=values > 0)
-    slope: FloatArray = np.gradient(logarithm, np.log(times))
-    return slope
+    if not (np.isfinite(factor) and factor >= 1.0):
+        raise BadInputError(f"the smoothing factor is {factor}; expected 1 (none) or more, such as 1.5")
+    x = np.log(times)
+    y = np.full(values.shape, np.nan)
+    np.log(values, out=y, where=values > 0)
+    slope: FloatArray = np.gradient(y, x)
+    return slope if factor == 1.0 else _smoothed_slope(x, y, slope, float(np.log(factor)))
+
+
+def _smoothed_slope(x: FloatArray, y: FloatArray, slope: FloatArray, reach: float) -> FloatArray:
+    first = np.searchsorted(x, x - reach - 1e-9)
+    stop = np.searchsorted(x, x + reach + 1e-9)
+    used = np.isfinite(y)
+    x = x - x.mean()
+    terms = np.where(used, np.stack([np.ones_like(x), x, y, x * x, x * y]), 0.0)
+    running = np.concatenate([np.zeros((5, 1)), np.cumsum(terms, axis=1)], axis=1)
+    n, sx, sy, sxx, sxy = running[:, stop] - running[:, first]
+    enough = used & (n >= 3)
+    n = np.maximum(n, 1.0)
+    result: FloatArray = np.where(enough, np.nan, slope)
+    np.divide(sxy - sx * sy / n, sxx - sx * sx / n, out=result, where=enough)
+    return result

@@ -49,6 +49,24 @@ def test_random_walk_has_the_msd_of_mdanalysis() -> None:
     np.testing.assert_allclose(mean_squared_displacement(positions)[:, 3], theirs, rtol=1e-8, atol=1e-8)
 
 
+def test_lithium_of_a_real_run_has_the_msd_of_tidynamics_along_each_axis(real_run) -> None:  # type: ignore[no-untyped-def]
+    import tidynamics
+
+    lithium = real_run.positions[:, real_run.symbols == "Li"].astype(np.float64)
+    theirs = [np.mean([tidynamics.msd(path) for path in lithium[:, :, axis].T], axis=0) for axis in range(3)]
+    np.testing.assert_allclose(mean_squared_displacement(lithium)[:, :3], np.transpose(theirs), atol=1e-9)
+
+
+def test_lithium_of_a_real_run_has_the_msd_of_freud(real_run) -> None:  # type: ignore[no-untyped-def]
+    import freud
+
+    lithium = real_run.positions[:, real_run.symbols == "Li"]
+    near_zero = lithium - lithium.mean(axis=0)  # freud rounds to float32 and loses digits far from the origin
+    theirs = freud.msd.MSD(mode="window").compute(near_zero).msd
+    lags = [1, 10, 100, 400]
+    np.testing.assert_allclose(mean_squared_displacement(lithium, lags=lags)[:, 3], theirs[lags], rtol=1e-5, atol=1e-4)
+
+
 def test_far_from_the_origin_the_msd_keeps_its_digits() -> None:
     positions = random_walk(3)
     np.testing.assert_allclose(
@@ -76,6 +94,14 @@ def test_variance_is_that_of_numpy_over_all_atoms_and_origins() -> None:
     positions = random_walk(5)
     squares = [((positions[lag:] - positions[:-lag]) ** 2).sum(axis=2).var(ddof=1) for lag in (1, 7, 30)]
     np.testing.assert_allclose(squared_displacement_variance(positions, [1, 7, 30]), squares, rtol=1e-10)
+
+
+def test_threads_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    positions = random_walk(6)
+    monkeypatch.setattr(trajectory_arrays, "BLOCK_BYTES", 1)
+    for function in (mean_squared_displacement, squared_displacement_variance):
+        one, two = (function(positions, lags=[1, 5], threads=threads) for threads in (1, 2))
+        assert (one == two).all()
 
 
 @few
@@ -165,3 +191,20 @@ def test_slope_refuses_lag_zero_and_is_nan_where_the_msd_is_zero() -> None:
     with pytest.raises(BadInputError, match="equally long"):
         loglog_slope([1.0, 2.0], [1.0])
     assert np.isnan(loglog_slope([1.0, 2.0, 3.0], [0.0, 1.0, 2.0])[0])
+
+
+def test_smoothing_recovers_a_power_law_from_noise_and_leaves_an_exact_one() -> None:
+    times = np.unique(np.rint(np.geomspace(1, 1000, 200)))
+    noise = np.exp(0.02 * np.random.default_rng(7).normal(size=times.size))
+    rough, smooth = (loglog_slope(times, times**0.8 * noise, factor=factor) for factor in (1.0, 2.0))
+    assert np.abs(smooth[20:-20] - 0.8).max() < 0.06 < np.abs(rough[20:-20] - 0.8).max()
+    np.testing.assert_allclose(loglog_slope(times, 3.0 * times**1.7, factor=1.5), 1.7, atol=1e-9)
+
+
+def test_smoothing_leaves_out_what_is_not_positive_and_refuses_a_factor_below_one() -> None:
+    msd = np.array([1.0, 2.0, 0.0, 4.0, 5.0, 6.0])
+    slope = loglog_slope(np.arange(1.0, 7.0), msd, factor=3.0)
+    assert np.isnan(slope[2])
+    np.testing.assert_allclose(slope[[1, 3, 4, 5]], 1.0)
+    with pytest.raises(BadInputError, match=r"smoothing factor is 0\.5"):
+        loglog_slope([1.0, 2.0], [1.0, 2.0], factor=0.5)
