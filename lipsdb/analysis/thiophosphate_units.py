@@ -148,17 +148,18 @@ def thiophosphate_units(
     P2S5           any bonding of that composition
     P3S10          a chain of three corner-sharing PS4: P3S10(5-)
     P4S10          the molecule of crystalline P2S5: four PS4, six shared S
-    S, S2, Sn      S bonded to no P: alone, in twos, in longer chains and rings
-    other          all else, also every P with an S-S bond in its unit or an S shared by three P
+    S, S2, Sn      S without P: alone, in twos, in longer chains and rings
+    other          all else that has P, also whatever has an S-S bond
     =============  =============================================================================================
 
     The study of disorder shows "fractions of thiophosphate anions" without a definition: `fraction_of_anions` is per
-    unit, `fraction_of_phosphorus` per P atom. The latter is what the study of grain boundaries states (87 % of P in the
-    amorphous phase against 13 % in non-PS4 units); its tetrahedral P are the column 4 of `coordination`.
+    unit, `fraction_of_phosphorus` per P atom. The study of grain boundaries counts P atoms (in its amorphous phase 87 %
+    in "tetrahedral coordination", 13 % in "non-PS4 units"); the tetrahedral ones are column 4 of `coordination`, which
+    holds those of P2S7 too.
 
     The P-S cutoff is that of the study of grain boundaries. P-P bonds are 2.2-2.3 Å long and P atoms that share two S
-    are 2.9 Å apart: 2.6 Å is midway. (In the published labels of glasses at 500-1000 K, 9 % of the P-P distances below
-    2.8 Å are beyond 2.5 Å, 4 % beyond 2.6 Å.) S-S bonds are 1.9-2.1 Å long; S of one tetrahedron are hardly ever
+    are 2.9 Å apart: 2.6 Å is midway. (In the published labels of glasses at 500-1000 K, 8 % of the P-P distances below
+    2.8 Å are beyond 2.5 Å, 3 % beyond 2.6 Å.) S-S bonds are 1.9-2.1 Å long; S of one tetrahedron are hardly ever
     closer than 2.5 Å.
 
     Neighbours are found by freud, units by scipy's connected components over a block of frames.
@@ -247,10 +248,10 @@ def _units(bonds: IntArray, is_p: BoolArray) -> tuple[IntArray, IntArray, IntArr
     n_p, n_s = each_unit(unit[flat]), each_unit(unit[~flat])
     bridging = each_unit(unit[~flat & (degree == 2)])
     bonds_p_p = each_unit(unit[first[number_of_p == 2]])
-    sound = (each_unit(unit[first[number_of_p == 0]]) == 0) & (each_unit(unit[~flat & (degree > 2)]) == 0)
+    bonds_s_s = each_unit(unit[first[number_of_p == 0]])
     kind = np.full(n_units, _OTHER)
     for index, anion in enumerate(_ANIONS):
-        match = sound & (n_p == anion.phosphorus) & (n_s == anion.sulfur)
+        match = (bonds_s_s == 0) & (n_p == anion.phosphorus) & (n_s == anion.sulfur)
         match &= True if anion.bridging is None else bridging == anion.bridging
         match &= True if anion.bonds_p_p is None else bonds_p_p == anion.bonds_p_p
         kind[match] = index

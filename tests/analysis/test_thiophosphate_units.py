@@ -100,7 +100,7 @@ def from_ase_and_networkx(symbols: np.ndarray, positions: np.ndarray, cell: np.n
         name = "other"
         if n_p == 0:
             name = {1: "S", 2: "S2"}.get(n_s, "Sn")
-        elif not bonds["SS"] and max(shared, default=0) < 3:
+        elif not bonds["SS"]:
             plain = {(1, 4): "PS4", (1, 3): "PS3", (2, 5): "P2S5"}
             bonded = {
                 (2, 6, 0, 1): "P2S6", (2, 6, 2, 0): "P2S6_edge", (2, 6, 1, 0): "P2S6_corner",

@@ -137,7 +137,7 @@ def test_the_error_of_the_mean_is_that_of_the_means_of_blocks_and_nan_for_one_fr
 @pytest.mark.parametrize("second", [[1.0, 1, 1], [6.0, 1, -9], [1.000003, 1, 1]])
 def test_atoms_at_one_place_are_refused_also_through_the_boundary(second: list[float]) -> None:
     frames = np.array([[[1.0, 1, 1], [3.0, 3, 3]], [[1.0, 1, 1], second]])
-    with pytest.raises(BadInputError, match="atoms 0 and 1 of frame 1 are less than 0.0001 Å apart"):
+    with pytest.raises(BadInputError, match=r"atoms 0 and 1 of frame 1 are less than 0\.0001 Å"):
         voronoi_volumes(frames, 5 * np.eye(3), np.array([True, True]))
 
 
