@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lipsdb.analysis.coordination import _checked_cells
+from lipsdb.analysis.periodic_cells import checked_cells
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, blocks, checked_mask, checked_positions
 from lipsdb.errors import BadInputError
 
@@ -126,7 +126,7 @@ def amorphisation(
     array = checked_positions(positions, minimum_frames=1)
     n_frames, n_atoms, _ = array.shape
     chosen = np.flatnonzero(checked_mask(mask, n_atoms, "density"))
-    cells = _checked_cells(cell, n_frames)
+    cells = checked_cells(cell, n_frames)
     _check_slabs(axis, slab_width)
     for name, value, unit in (("smoothing", smoothing, " Å"), ("reference", reference, "")):
         if value is not None and not (np.isfinite(value) and value > 0):
@@ -249,7 +249,7 @@ def atom_phases(positions: ArrayLike, cell: ArrayLike, found: SlabPhases) -> NDA
     ['crystal', 'glass']
     """
     array = checked_positions(positions, minimum_frames=1)
-    cells = _checked_cells(cell, len(array))
+    cells = checked_cells(cell, len(array))
     phases = np.empty(array.shape[:2], dtype=np.int8)
     across = np.linalg.inv(cells)[:, :, found.axis]
     n_slabs = len(found.phases)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lipsdb.analysis.coordination import _checked_cells
+from lipsdb.analysis.neighbour_pairs import neighbour_pairs
+from lipsdb.analysis.periodic_cells import checked_cells
 from lipsdb.analysis.radial_distribution import species_members
-from lipsdb.analysis.radial_features import neighbour_pairs
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, PositionArray, checked_positions
 from lipsdb.errors import BadInputError
 
@@ -137,7 +137,7 @@ def bond_angles(
     array = checked_positions(positions, minimum_frames=1)
     n_frames, n_atoms, _ = array.shape
     species = species_members(symbols, n_atoms)
-    cells = _checked_cells(cell, n_frames)
+    cells = checked_cells(cell, n_frames)
     for name in (centre, neighbour):
         if name not in species:
             raise BadInputError(f"{name} is not in the trajectory; its species are {', '.join(species)}")

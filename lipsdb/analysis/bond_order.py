@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lipsdb.analysis.coordination import _checked_cells
+from lipsdb.analysis.periodic_cells import COINCIDENT_A, checked_cells, freud_frames
 from lipsdb.analysis.trajectory_arrays import (
     BoolArray,
     FloatArray,
@@ -19,7 +19,6 @@ from lipsdb.analysis.trajectory_arrays import (
     checked_mask,
     checked_positions,
 )
-from lipsdb.analysis.voronoi import _COINCIDENT_A, freud_frames
 from lipsdb.errors import BadInputError
 
 SingleArray = NDArray[np.float32]  # the precision that freud computes in
@@ -293,9 +292,9 @@ def _bonds(box: Any, points: SingleArray, n_neighbours: int, cutoff: float | Non
     from freud.locality import AABBQuery, NeighborList, Voronoi
 
     if cutoff is None and number is None:
-        if any(AABBQuery(box, points).query(points, {"r_max": _COINCIDENT_A, "exclude_ii": True})):
+        if any(AABBQuery(box, points).query(points, {"r_max": COINCIDENT_A, "exclude_ii": True})):
             raise BadInputError(
-                f"two atoms of a frame are less than {_COINCIDENT_A} Å apart; "
+                f"two atoms of a frame are less than {COINCIDENT_A} Å apart; "
                 "no two atoms may be at the same place; check the positions and the cell"
             )
         bonds = Voronoi().compute((box, points)).nlist
@@ -351,7 +350,7 @@ def _checked_arrays(
     array = checked_positions(positions, minimum_frames=1)
     n_frames, n_atoms, _ = array.shape
     centres = checked_mask(centre_mask, n_atoms, "centre")
-    return array, _checked_cells(cell, n_frames), centres, checked_mask(neighbour_mask, n_atoms, "neighbour")
+    return array, checked_cells(cell, n_frames), centres, checked_mask(neighbour_mask, n_atoms, "neighbour")
 
 
 def _checked_degrees(degrees: Sequence[int]) -> tuple[int, ...]:

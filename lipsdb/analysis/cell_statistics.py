@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lipsdb.analysis.periodic_cells import checked_cell_series
 from lipsdb.analysis.trajectory_arrays import FloatArray
 from lipsdb.errors import BadInputError
 
@@ -142,23 +143,11 @@ def lattice_parameters(cells: ArrayLike) -> FloatArray:
     >>> lattice_parameters(hexagonal).round(9).tolist()
     [[3.0, 3.0, 5.0, 90.0, 90.0, 120.0]]
     """
-    vectors = _checked_cells(cells)
+    vectors = checked_cell_series(cells)
     lengths = np.linalg.norm(vectors, axis=2)
     unit = vectors / lengths[:, :, None]
     cosines = np.stack([(unit[:, i] * unit[:, j]).sum(axis=1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=1)
     return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)
-
-
-def _checked_cells(cells: ArrayLike) -> FloatArray:
-    vectors = np.asarray(cells, dtype=np.float64)
-    if vectors.ndim != 3 or vectors.shape[1:] != (3, 3) or len(vectors) == 0:
-        raise BadInputError(f"the cells have shape {vectors.shape}; expected (n_frames, 3, 3), rows are vectors, in Å")
-    if not np.isfinite(vectors).all() or (np.abs(np.linalg.det(vectors)) < 1e-9).any():
-        raise BadInputError(
-            "a cell has no volume or a value that is not finite; expected three independent vectors in Å; "
-            "the run is broken from there on"
-        )
-    return vectors
 
 
 def cell_statistics(
@@ -199,7 +188,7 @@ def cell_statistics(
     >>> result.a.mean, round(result.volume.mean, 6), round(result.density.mean, 4)  # 1200 amu in 2000 Å³
     (10.0, 1000.0, 0.9963)
     """
-    vectors = _checked_cells(cells)
+    vectors = checked_cell_series(cells)
     weights = np.asarray(masses, dtype=np.float64)
     if weights.ndim != 1 or weights.size == 0 or not (np.isfinite(weights).all() and (weights > 0).all()):
         raise BadInputError(

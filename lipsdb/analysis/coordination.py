@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lipsdb.analysis.periodic_cells import checked_cells
 from lipsdb.analysis.trajectory_arrays import (
     BoolArray,
     FloatArray,
@@ -14,19 +15,6 @@ from lipsdb.analysis.trajectory_arrays import (
     checked_positions,
 )
 from lipsdb.errors import BadInputError
-
-
-def _checked_cells(cell: ArrayLike, n_frames: int) -> FloatArray:
-    cells = np.asarray(cell, dtype=np.float64)
-    if cells.shape not in {(3, 3), (n_frames, 3, 3)}:
-        raise BadInputError(
-            f"the cell has shape {cells.shape}; expected (3, 3) or ({n_frames}, 3, 3), rows are vectors"
-        )
-    if not np.isfinite(cells).all() or (np.abs(np.linalg.det(cells)) < 1e-9).any():
-        raise BadInputError(
-            "the cell has no volume or a value that is not finite; expected three independent vectors in Å"
-        )
-    return np.broadcast_to(cells, (n_frames, 3, 3))
 
 
 def _image_shifts(inverse: FloatArray, cutoff: float) -> IntArray:
@@ -82,7 +70,7 @@ def coordination_numbers(
     n_frames, n_atoms, _ = array.shape
     centres: BoolArray = checked_mask(centre_mask, n_atoms, "centre")
     neighbours: BoolArray = checked_mask(neighbour_mask, n_atoms, "neighbour")
-    cells = _checked_cells(cell, n_frames)
+    cells = checked_cells(cell, n_frames)
     if not (np.isfinite(cutoff) and cutoff > 0):
         raise BadInputError(f"the cutoff is {cutoff} Å; expected a positive number")
     inverse: FloatArray = np.linalg.inv(cells).astype(np.float64)

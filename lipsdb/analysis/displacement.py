@@ -157,8 +157,8 @@ def squared_displacement_variance(
     return variance
 
 
-def remove_drift(positions: ArrayLike, masses: ArrayLike, reference_mask: ArrayLike) -> FloatArray:
-    """Positions in Å with the centre-of-mass displacement of the reference atoms subtracted in every frame.
+def framework_drift(positions: ArrayLike, masses: ArrayLike, framework_mask: ArrayLike) -> FloatArray:
+    """Displacement in Å of the framework's centre of mass since the first frame.
 
     Parameters
     ----------
@@ -166,7 +166,59 @@ def remove_drift(positions: ArrayLike, masses: ArrayLike, reference_mask: ArrayL
         All atoms.
     masses : (n_atoms,) array, amu
         Positive.
-    reference_mask : (n_atoms,) array of bool
+    framework_mask : (n_atoms,) array of bool
+        The framework at rest by definition: P and S for Li in a thiophosphate.
+
+    Returns
+    -------
+    (n_frames, 3) array, Å
+        Small, where `remove_drift` copies the trajectory.
+
+    Raises
+    ------
+    BadInputError
+        Shapes that do not agree, masses that are not positive, or a mask that selects nothing.
+
+    Notes
+    -----
+    ``R(t) - R(0)`` with ``R = Σ m_j r_j / Σ m_j`` over the framework's atoms.
+
+    Examples
+    --------
+    >>> drifting = np.zeros((3, 2, 3)) + np.arange(3.0)[:, None, None]
+    >>> framework_drift(drifting, [7.0, 31.0], [False, True])[:, 0].tolist()
+    [0.0, 1.0, 2.0]
+    """
+    array = checked_positions(positions, minimum_frames=1)
+    framework = checked_mask(framework_mask, array.shape[1], "framework")
+    weights = np.asarray(masses, dtype=np.float64)
+    if weights.shape != (array.shape[1],) or not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise BadInputError(
+            f"masses of shape {weights.shape}, {np.array2string(weights.ravel(), threshold=6)}; "
+            f"expected {array.shape[1]} positive numbers in amu"
+        )
+    chosen = np.where(framework, weights, 0.0)
+    chosen /= chosen.sum()
+    centre = np.concatenate(
+        [
+            np.tensordot(array[frames].astype(np.float64), chosen, axes=([1], [0]))
+            for frames in blocks(len(array), 8 * array[0].size)
+        ]
+    )
+    drift: FloatArray = centre - centre[0]
+    return drift
+
+
+def remove_drift(positions: ArrayLike, masses: ArrayLike, framework_mask: ArrayLike) -> FloatArray:
+    """Positions in Å with the centre-of-mass displacement of the framework subtracted in every frame.
+
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3) array, Å, unwrapped
+        All atoms.
+    masses : (n_atoms,) array, amu
+        Positive.
+    framework_mask : (n_atoms,) array of bool
         The framework at rest by definition: P and S for Li in a thiophosphate.
 
     Returns
@@ -181,7 +233,7 @@ def remove_drift(positions: ArrayLike, masses: ArrayLike, reference_mask: ArrayL
 
     Notes
     -----
-    ``r_i'(t) = r_i(t) - [R(t) - R(0)]`` with ``R = Σ m_j r_j / Σ m_j`` over the reference atoms.
+    ``r_i'(t) = r_i(t) - [R(t) - R(0)]``; see `framework_drift`.
 
     Examples
     --------
@@ -190,23 +242,10 @@ def remove_drift(positions: ArrayLike, masses: ArrayLike, reference_mask: ArrayL
     True
     """
     array = checked_positions(positions, minimum_frames=1)
-    n_atoms = array.shape[1]
-    mask = checked_mask(reference_mask, n_atoms, "reference")
-    weights = np.asarray(masses, dtype=np.float64)
-    if weights.shape != (n_atoms,) or not (np.isfinite(weights).all() and (weights > 0).all()):
-        raise BadInputError(
-            f"masses of shape {weights.shape}, {np.array2string(weights.ravel(), threshold=6)}; "
-            f"expected {n_atoms} positive numbers in amu"
-        )
-    chosen = np.where(mask, weights, 0.0)
-    chosen /= chosen.sum()
+    drift = framework_drift(array, masses, framework_mask)
     shifted = np.empty(array.shape)
-    start = None
     for frames in blocks(len(array), 8 * array[0].size):
-        part = array[frames].astype(np.float64)
-        centre = np.tensordot(part, chosen, axes=([1], [0]))
-        start = centre[0] if start is None else start
-        shifted[frames] = part - (centre - start)[:, None, :]
+        shifted[frames] = array[frames].astype(np.float64) - drift[frames, None]
     return shifted
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lipsdb.analysis.cell_statistics import GRAMS_PER_CM3
-from lipsdb.analysis.coordination import _checked_cells
+from lipsdb.analysis.periodic_cells import checked_cells
 from lipsdb.analysis.regions import AXES, Axis, checked_drift
 from lipsdb.analysis.trajectory_arrays import (
     BoolArray,
@@ -375,7 +375,7 @@ def _checked(
     positions: ArrayLike, cell: ArrayLike, drift: ArrayLike | None
 ) -> tuple[PositionArray, FloatArray, FloatArray]:
     array = checked_positions(positions, minimum_frames=1)
-    cells = _checked_cells(cell, len(array))
+    cells = checked_cells(cell, len(array))
     return array, cells, np.zeros((len(array), 3)) if drift is None else checked_drift(drift, len(array))
 
 

@@ -9,9 +9,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lipsdb.analysis.coordination import _checked_cells
+from lipsdb.analysis.periodic_cells import checked_cells, freud_frames
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, PositionArray, checked_positions
-from lipsdb.analysis.voronoi import freud_frames
 from lipsdb.errors import BadInputError
 
 
@@ -210,7 +209,7 @@ def radial_distribution(
     array = checked_positions(positions, minimum_frames=1)
     n_frames, n_atoms, _ = array.shape
     species = species_members(symbols, n_atoms)
-    cells = _checked_cells(cell, n_frames)
+    cells = checked_cells(cell, n_frames)
     n_bins, largest = _checked_bins(dr_A, r_max_A, cells)
     if n_blocks < 1:
         raise BadInputError(f"n_blocks is {n_blocks}; expected 1 or more")

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lipsdb.analysis.periodic_alpha_complex import PeriodicAlphaComplex, periodic_alpha_complex, ring_pairs
-from lipsdb.analysis.ring_topology import checked_cells, checked_frames
+from lipsdb.analysis.periodic_cells import checked_cells
+from lipsdb.analysis.ring_topology import checked_frames
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, checked_mask, checked_positions
 from lipsdb.errors import BadInputError
 

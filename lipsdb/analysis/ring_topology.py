@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipsdb.analysis.cell_statistics import time_average
 from lipsdb.analysis.periodic_alpha_complex import periodic_alpha_complex, ring_pairs
+from lipsdb.analysis.periodic_cells import checked_cells
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, checked_mask, checked_positions
 from lipsdb.errors import BadInputError
 
@@ -125,20 +126,6 @@ def ring_persistence(
         death_triangles=death_triangles,
         snapshots=snapshots,
     )
-
-
-def checked_cells(cell: ArrayLike, n_frames: int) -> FloatArray:
-    """Return one cell a frame in Å, (n_frames, 3, 3), refusing another shape and cells without volume."""
-    cells = np.asarray(cell, dtype=np.float64)
-    if cells.shape not in {(3, 3), (n_frames, 3, 3)}:
-        raise BadInputError(
-            f"the cell has shape {cells.shape}; expected (3, 3) or ({n_frames}, 3, 3), rows are vectors"
-        )
-    if not np.isfinite(cells).all() or (np.abs(np.linalg.det(cells)) < 1e-9).any():
-        raise BadInputError(
-            "the cell has no volume or a value that is not finite; expected three independent vectors in Å"
-        )
-    return np.broadcast_to(cells, (n_frames, 3, 3))
 
 
 def checked_frames(frames: Sequence[int] | ArrayLike | None, n_frames: int) -> IntArray:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lipsdb.analysis.coordination import _checked_cells
+from lipsdb.analysis.periodic_cells import checked_cells
 from lipsdb.analysis.radial_distribution import RadialDistribution, species_members
 from lipsdb.analysis.scattering_tables import form_factors, scattering_lengths
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, blocks, checked_positions
@@ -240,7 +240,7 @@ def structure_factor_direct(
     array = checked_positions(positions, minimum_frames=1)
     n_frames, n_atoms, _ = array.shape
     species = species_members(symbols, n_atoms)
-    cells = _checked_cells(cell, n_frames)
+    cells = checked_cells(cell, n_frames)
     if not (np.isfinite([q_max, dq]).all() and 0.0 < dq <= q_max) or vectors_per_shell < 1:
         raise BadInputError(
             f"q_max is {q_max:g}, dq {dq:g} 1/Å, {vectors_per_shell} vectors a shell; "

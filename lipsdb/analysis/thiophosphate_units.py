@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lipsdb.analysis.coordination import _checked_cells
+from lipsdb.analysis.periodic_cells import checked_cells, freud_frames
 from lipsdb.analysis.trajectory_arrays import (
     BoolArray,
     FloatArray,
@@ -18,7 +18,6 @@ from lipsdb.analysis.trajectory_arrays import (
     checked_mask,
     checked_positions,
 )
-from lipsdb.analysis.voronoi import freud_frames
 from lipsdb.errors import BadInputError
 
 MOST_NEIGHBOURS = 8  # last column of the coordination histogram: this many or more
@@ -186,7 +185,7 @@ def thiophosphate_units(
         raise BadInputError(
             f"{int((phosphorus & sulfur).sum())} atoms are in the masks of both P and S; expected none; check the masks"
         )
-    cells = _checked_cells(cell, n_frames)
+    cells = checked_cells(cell, n_frames)
     cutoffs = np.array([cutoff_s_s, cutoff_p_s, cutoff_p_p], dtype=np.float64)
     _check_cutoffs(cutoffs, cells)
     chosen = phosphorus | sulfur

@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lipsdb.analysis.coordination import _checked_cells
-from lipsdb.analysis.trajectory_arrays import FloatArray, PositionArray, blocks, checked_mask, checked_positions
+from lipsdb.analysis.periodic_cells import COINCIDENT_A, checked_cells, freud_frames
+from lipsdb.analysis.trajectory_arrays import FloatArray, blocks, checked_mask, checked_positions
 from lipsdb.errors import BadInputError
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_COINCIDENT_A = 1e-4  # voro++ ends the whole process when it meets two atoms within some 1e-6 Å
-
-
-def freud_frames(positions: PositionArray, cells: FloatArray) -> Iterator[tuple[Any, NDArray[np.float32]]]:
-    """Box and wrapped positions in Å of each frame, as freud wants them.
-
-    Parameters
-    ----------
-    positions : (n_frames, n_atoms, 3) array, Å
-        Wrapped or not.
-    cells : (n_frames, 3, 3) array, Å
-        Rows are the cell vectors, of any orientation and handedness.
-
-    Yields
-    ------
-    freud.box.Box, (n_atoms, 3) array of float32, Å
-
-    Notes
-    -----
-    freud wants a along x, b in the xy plane and the origin in the middle. The Cholesky factor L of the metric tensor,
-    ``L Lᵀ = C Cᵀ``, has such rows: the frame is turned (a left-handed one mirrored), which leaves distances and
-    volumes as they are. Atoms are wrapped in float64 before freud's float32, so that unwrapped ones lose no digits.
-
-    Examples
-    --------
-    >>> box, points = next(freud_frames(np.full((1, 1, 3), 6.0), np.diag([4.0, 5.0, 8.0])[None]))
-    >>> box.L.tolist(), points.tolist()
-    ([4.0, 5.0, 8.0], [[0.0, -1.5, 2.0]])
-    """
-    import freud
-
-    for frame, cell in zip(positions, cells, strict=True):
-        lower = np.linalg.cholesky(cell @ cell.T)
-        (lx, _, _), (b_x, ly, _), (c_x, c_y, lz) = lower.tolist()
-        fractional = frame.astype(np.float64) @ np.linalg.inv(cell)
-        fractional -= np.floor(fractional) + 0.5
-        box = freud.box.Box(lx, ly, lz, b_x / ly, c_x / lz, c_y / lz)
-        yield box, (fractional @ lower).astype(np.float32)
 
 
 def voronoi_volumes(positions: ArrayLike, cell: ArrayLike, centre_mask: ArrayLike) -> NDArray[np.float32]:
@@ -98,14 +59,14 @@ def voronoi_volumes(positions: ArrayLike, cell: ArrayLike, centre_mask: ArrayLik
     array = checked_positions(positions, minimum_frames=1)
     n_frames, n_atoms, _ = array.shape
     chosen = checked_mask(centre_mask, n_atoms, "centre")
-    cells = _checked_cells(cell, n_frames)
+    cells = checked_cells(cell, n_frames)
     volumes = np.empty((n_frames, int(chosen.sum())), dtype=np.float32)
     diagram = freud.locality.Voronoi()
     for index, (box, points) in enumerate(freud_frames(array, cells)):
         search = freud.locality.AABBQuery(box, points)
-        for first, second, _ in search.query(points, {"r_max": _COINCIDENT_A, "exclude_ii": True}):
+        for first, second, _ in search.query(points, {"r_max": COINCIDENT_A, "exclude_ii": True}):
             raise BadInputError(
-                f"atoms {first} and {second} of frame {index} are less than {_COINCIDENT_A} Å apart; "
+                f"atoms {first} and {second} of frame {index} are less than {COINCIDENT_A} Å apart; "
                 "no two atoms may be at the same place; check the positions and the cell"
             )
         volumes[index] = diagram.compute(search).volumes[chosen]

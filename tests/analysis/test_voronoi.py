@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipsdb.analysis import trajectory_arrays
-from lipsdb.analysis.voronoi import freud_frames, volume_distribution, voronoi_volumes
+from lipsdb.analysis.periodic_cells import freud_frames
+from lipsdb.analysis.voronoi import volume_distribution, voronoi_volumes
 from lipsdb.errors import BadInputError
 
 few = settings(max_examples=10, deadline=None)
