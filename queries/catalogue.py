@@ -137,6 +137,7 @@ QUERIES: dict[str, Query] = {
             {"level_of_theory": (), "reference": ()},
         ),
         Query("potentials", "Potentials: training data, errors on held-out labels, cost."),
+        Query("classifiers", "Classifiers of ions: training data, performance on what was held out."),
         Query("prediction_errors", "Errors of potentials against labels, beside those on held-out labels."),
         Query("cost", "Core-seconds, jobs and speed by kind of work and campaign.", counts=tuple(RESULTS)),
         *(Query(one.kind, f"{one.title}.", descriptor=one) for one in DESCRIPTORS),

@@ -25,6 +25,7 @@ WORK = {
     "dataset": "datasets",
     "potential": "training",
     "run": "molecular dynamics",
+    "classifier": "classifiers",
     "property": "analysis",
     "campaign": "submission",
 }

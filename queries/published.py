@@ -19,7 +19,7 @@ class PublishedValue:
     Attributes
     ----------
     quantity : str
-        'D' (cm^2/s), 'Ea' (eV) or 'sigma_300K' (S/cm).
+        'D' (cm^2/s), 'Ea' (eV), 'sigma_300K' (S/cm), 'bulk_modulus' or 'shear_modulus' (GPa).
     temperature_K : float or None
         For D.
     value : float or None

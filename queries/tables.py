@@ -34,6 +34,8 @@ FOOTNOTES = {
     "labels external": "labels that are not in this database, known by id and content hash; ingest them "
     "(`lipsdb ingest deepmd`) to complete the lineage",
     "none here": "published, but not among the labels of this database",
+    "no better than chance": "its accuracy on what was held out is not surely above that of always answering the "
+    "larger class",
     "adopted": "made in another database and taken over with its record",
     "elsewhere": "done in another database and taken over; not in the sum",
     "tainted": "stands on a withdrawn document, or counts such documents",

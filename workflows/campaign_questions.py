@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from lipsdb.campaigns.classifier_problems import runs_of
 from lipsdb.campaigns.dft import AbInitioMD, SinglePoints
 from lipsdb.campaigns.load import CampaignFile
-from lipsdb.campaigns.properties import Arrhenius, Diffusion, OfRun
+from lipsdb.campaigns.properties import Arrhenius, Diffusion, Elasticity, Lattice, OfRun, Softness
 from lipsdb.errors import BadInputError
 from lipsdb.ingest.record import read_record, reference_of_potential
 from lipsdb.provenance.withdrawal import taint
@@ -21,9 +22,10 @@ from lipsdb.workflows.labels import select_labels
 from lipsdb.workflows.molecular_dynamics import MDMaker
 from lipsdb.workflows.potential import DatasetMaker, DeepMDMaker
 from lipsdb.workflows.potential_test import PotentialTestMaker
-from lipsdb.workflows.properties import ArrheniusMaker, DiffusionMaker, RunPropertyMaker
+from lipsdb.workflows.properties import ArrheniusMaker, DiffusionMaker, ElasticityMaker, RunPropertyMaker, SoftnessMaker
 from lipsdb.workflows.relaxation import RelaxationMaker
 from lipsdb.workflows.single_points import SinglePointMaker
+from lipsdb.workflows.softness import SoftnessClassifierMaker
 from lipsdb.workflows.structure import StructureMaker
 
 
@@ -36,12 +38,13 @@ class CampaignQuestions:
     datasets: dict[str, Question] = field(default_factory=dict)
     potentials: dict[str, Question | dict[str, str]] = field(default_factory=dict)
     runs: dict[str, list[Question]] = field(default_factory=dict)
+    classifiers: dict[str, Question] = field(default_factory=dict)
     properties: dict[str, list[Question]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Question]:
         """Every question once, what it is made from before it."""
         potentials = [question for question in self.potentials.values() if isinstance(question, Question)]
-        groups = [*self.dft.values(), *self.runs.values(), *self.properties.values()]
+        groups = [*self.dft.values(), *self.runs.values(), [*self.classifiers.values()], *self.properties.values()]
         yielded: set[int] = set()
         for question in (*self.structures.values(), *self.datasets.values(), *potentials, *chain(*groups)):
             yield from _after_its_parents(question, yielded)
@@ -87,6 +90,8 @@ def ask(database: Database, file: CampaignFile) -> CampaignQuestions:
         asker.potential(name)
     for name in campaign.md:
         asker.runs(name)
+    for name in campaign.classifiers:
+        asker.classifier(name)
     for name in campaign.properties:
         asker.property(name)
     return asker.asked
@@ -242,18 +247,36 @@ class _Asker:
             self.asked.runs[name] = found
         return found
 
+    def classifier(self, name: str) -> Question:
+        found = self.asked.classifiers.get(name)
+        if found is None:
+            classifier = self.campaign.classifiers[name]
+            with self._making(f"classifiers.{name}"):
+                chosen = [self.runs(md)[i] for md in classifier.md for i in runs_of(classifier, self.campaign.md[md])]
+                found = SoftnessClassifierMaker(f"train {name}", classifier.settings()).question(chosen)
+            self.asked.classifiers[name] = found
+        return found
+
     def property(self, name: str) -> list[Question]:
         found = self.asked.properties.get(name)
         if found is None:
             wanted = self.campaign.properties[name]
+            if isinstance(wanted, Lattice):
+                wanted = wanted.resolved(self.campaign)
             if isinstance(wanted, Diffusion):
                 maker_d = DiffusionMaker(
                     name, wanted.species, tuple(wanted.framework), wanted.charge_e, wanted.fit_start_ps
                 )
                 found = [maker_d.question(run) for run in self.runs(wanted.of)]
+            elif isinstance(wanted, Softness):
+                maker_s, classifier = SoftnessMaker(name, wanted.parameters()), self.classifier(wanted.classifier)
+                found = [maker_s.question(run, classifier) for run in self.runs(wanted.of)]
             elif isinstance(wanted, OfRun):
-                maker = RunPropertyMaker(name, wanted.kind, wanted.parameters())
+                maker = RunPropertyMaker(name, wanted.kind, wanted.parameters(self.file.path.parent))
                 found = [maker.question(run) for run in self.runs(wanted.of)]
+            elif isinstance(wanted, Elasticity):
+                maker_e = ElasticityMaker(name, wanted.parameters(), wanted.ranks)
+                found = [maker_e.question(self.structure(wanted.structure), self.potential(wanted.potential))]
             elif isinstance(wanted, Arrhenius):
                 found = [ArrheniusMaker(name, wanted.extrapolate_to_K).question(self.property(wanted.of))]
             else:

@@ -12,7 +12,13 @@ from lipsdb.workflows.answering import Question
 _SAMPLE = 20
 SMALL_WORK = 100.0
 # What must be the same, of what is asked, for the costs of two pieces of work to compare.
-_ALIKE = {"run": "program", "label": "level_of_theory", "property": "property", "structure": "builder"}
+_ALIKE = {
+    "run": "program",
+    "label": "level_of_theory",
+    "property": "property",
+    "classifier": "method",
+    "structure": "builder",
+}
 
 
 class Estimates:

@@ -10,7 +10,7 @@ from typing import Any
 from lipsdb.documents.base import ArtifactReference, Input, MadeBy
 from lipsdb.documents.potential import Potential
 from lipsdb.documents.run import RunAnswer, RunAsked
-from lipsdb.documents.structure import Structure
+from lipsdb.documents.structure import Structure, StructureAnswer
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
@@ -60,6 +60,25 @@ def _pair_commands(engine: str) -> Callable[[str, list[str]], str]:
     raise BadInputError(f"no LAMMPS coupling for potentials of the engine {engine!r}; there is one for: deepmd")
 
 
+def prepare_potential(place: Workplace, structure: StructureAnswer, potential: Potential) -> str:
+    """Put the model file into the job's folder; gives LAMMPS' lines of input that use it.
+
+    Raises
+    ------
+    BadInputError
+        If the potential does not know an element of the structure, or LAMMPS not the potential's engine.
+    """
+    absent = set(structure.elements) - set(potential.answer.elements)
+    if absent:
+        raise BadInputError(
+            f"the structure holds {', '.join(sorted(absent))}, which the potential does not know; "
+            f"it was trained for {', '.join(potential.answer.elements)}"
+        )
+    model_name = Path(potential.answer.model.name).name
+    place.database.artifacts.save(potential.answer.model.sha256, place.folder / model_name)
+    return _pair_commands(potential.asked.engine)(model_name, potential.answer.elements)
+
+
 def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunAnswer, MadeBy]:
     """Run LAMMPS; continues from the last restart file when started again."""
     from lipsdb.md.run import run_lammps
@@ -68,19 +87,11 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
     by_role = {link.role: link for link in inputs}
     structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
     potential = Potential.from_stored(place.database.find(by_role["potential"].id))
-    absent = set(structure.elements) - set(potential.answer.elements)
-    if absent:
-        raise BadInputError(
-            f"the structure holds {', '.join(sorted(absent))}, which the potential does not know; "
-            f"it was trained for {', '.join(potential.answer.elements)}"
-        )
     settings = MDSettings.model_validate(asked.settings)
-    model_name = Path(potential.answer.model.name).name
-    place.database.artifacts.save(potential.answer.model.sha256, place.folder / model_name)
     result = run_lammps(
         place.folder,
         settings,
-        _pair_commands(potential.asked.engine)(model_name, potential.answer.elements),
+        prepare_potential(place, structure, potential),
         structure.numbers,
         structure.positions,
         structure.cell,

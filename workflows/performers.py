@@ -59,8 +59,9 @@ PERFORMERS: dict[str, Performer] = {
     **_of("potential", "dataset", "freeze_dataset"),
     **_of("potential", "potential", "train_deepmd", through=frozenset({"dataset"})),  # to the labels
     **_of("molecular_dynamics", "run", "run_md"),
+    **_of("softness", "classifier", "train_softness_classifier", through=_SECOND_LOOK),
     **_of("properties", "property", *OF_RUNS, through=_SECOND_LOOK),
-    **_of("properties", "property", "fit_arrhenius_line"),
+    **_of("properties", "property", "fit_arrhenius_line", "strain_structure"),
     **_of(
         "potential_test",
         "property",

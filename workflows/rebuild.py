@@ -24,8 +24,8 @@ Progress = Callable[[str, int, int], None]  # document, done, total
 _BATCH = 1000
 # What is computed again beside the documents asked for, if that is upstream of them
 AGAIN: dict[Start, frozenset[str]] = {
-    "trajectory": frozenset({"property"}),
-    "labels": frozenset({"dataset", "potential", "run", "structure", "property"}),
+    "trajectory": frozenset({"classifier", "property"}),
+    "labels": frozenset({"dataset", "potential", "run", "structure", "classifier", "property"}),
 }
 
 
@@ -86,12 +86,12 @@ def rebuild(
     source : Database
         Where they are; nothing in it is changed.
     ids : sequence of str
-        The documents: properties, runs, datasets, potentials, structures, labels that were computed.
+        The documents: properties, classifiers, runs, datasets, potentials, structures, labels that were computed.
     scratch : Database
         An empty one (`isolated`); holds all that was computed afterwards.
     start : str
-        'trajectory': the documents, and properties upstream of them. 'labels': everything upstream of them down to the
-        labels, which are taken as they are.
+        'trajectory': the documents, and properties and classifiers upstream of them. 'labels': everything upstream of
+        them down to the labels, which are taken as they are.
     progress : callable, optional
         Called with what is computed next, how many are done, and how many there are.
 

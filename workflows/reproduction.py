@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from pymongo.errors import ConnectionFailure
 from lipsdb.errors import MissingProgramError
 from lipsdb.provenance.audit.findings import Progress, Survey
 from lipsdb.provenance.canonical import decode_array, decoded
+from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.workflows.agreement import Comparison, compare
 from lipsdb.workflows.performers import perform_again
 from lipsdb.workflows.rebuild import version_changes
@@ -41,16 +43,17 @@ def check_reproduction(database: Database, survey: Survey, progress: Progress, *
     progress : callable
         Called with stage, how many are done, and how many there are.
     sample : int
-        So many properties, so many energies of trajectory frames, and so many of held-out labels.
+        So many properties and classifiers, so many energies of trajectory frames, and so many of held-out labels.
     seed : int
         Chooses them: the same database and seed give the same sample.
 
     Notes
     -----
-    Properties are computed from the stored runs (an Arrhenius fit from the stored diffusion coefficients) and compared
-    within the tolerances of `lipsdb.workflows.tolerances`. An energy is that of the stored potential for a frame of a
-    stored trajectory, compared with the one that LAMMPS wrote in the run's thermo output at that step; or for a label
-    that was held out of training, compared with the one that was stored with the potential. See `allowed_energy`.
+    Properties and classifiers are computed from the stored runs (an Arrhenius fit from the stored diffusion
+    coefficients) and compared within the tolerances of `lipsdb.workflows.tolerances`. An energy is that of the stored
+    potential for a frame of a stored trajectory, compared with the one that LAMMPS wrote in the run's thermo output at
+    that step; or for a label that was held out of training, compared with the one that was stored with the potential.
+    See `allowed_energy`.
     """
     generator = np.random.default_rng(seed)
     _check_properties(database, survey, progress, generator, sample)
@@ -117,9 +120,10 @@ def _line(error: Exception) -> str:
 def _check_properties(
     database: Database, survey: Survey, progress: Progress, generator: np.random.Generator, sample: int
 ) -> None:
-    ids = _in_scope(survey, (entry["_id"] for entry in database.query("properties", None, ["_id"])))
+    names = (COLLECTIONS["property"], COLLECTIONS["classifier"])
+    ids = _in_scope(survey, (entry["_id"] for name in names for entry in database.query(name, None, ["_id"])))
     chosen = _sample(generator, ids, sample)
-    documents = database.query("properties", {"_id": {"$in": chosen}}, None, {"_id": 1})
+    documents = chain(*(database.query(name, {"_id": {"$in": chosen}}, None, {"_id": 1}) for name in names))
     for done, document in enumerate(documents):
         progress(CHECK, done, len(chosen))
         _check_property(database, survey, document)
@@ -145,7 +149,7 @@ def _check_property(database: Database, survey: Survey, document: Mapping[str, A
     except Exception as error:  # damage can take any form; each is a finding
         survey.error(CHECK, id_, f"cannot be computed again: {_line(error)}")
         return
-    survey.counts["properties computed again"] += 1
+    survey.counts[f"{COLLECTIONS[document['kind']]} computed again"] += 1
     if made["_id"] != id_:
         survey.error(CHECK, id_, f"this version computes {made['_id']} in its place")
     elif compared.outcome == "different":

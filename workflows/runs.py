@@ -27,6 +27,27 @@ class LoadedRun:
     masses: np.ndarray  # (n_atoms,) amu
     conditions: dict[str, Any]  # stands in each property, so that queries need not join
 
+    def atoms_of(self, elements: Sequence[str] | None) -> np.ndarray:
+        """Mask of the atoms of some elements; of all atoms if it is None."""
+        return np.full(len(self.symbols), True) if elements is None else np.isin(self.symbols, elements)
+
+    def frames_in(self, time_ps: float, name: str) -> int:
+        """Number of frames in a time (ps), a multiple of the one between frames; `name` says what it is.
+
+        Raises
+        ------
+        BadInputError
+            If the time is no multiple, or longer than the run.
+        """
+        number = round(time_ps / self.frame_interval_ps)
+        off = abs(number * self.frame_interval_ps - time_ps) > 1e-6 * self.frame_interval_ps
+        if number < 1 or off or number >= max(len(self.positions), 2):
+            raise BadInputError(
+                f"{name} is {time_ps:g}; expected a multiple of the {self.frame_interval_ps:g} ps between the "
+                f"frames of {self.conditions['run_id']}, shorter than its {self.conditions['length_ps']:g} ps"
+            )
+        return number
+
     def every(self, interval_ps: float | None) -> LoadedRun:
         """The same with one frame in each interval (ps), a multiple of the one between frames; all if it is None.
 
@@ -37,13 +58,7 @@ class LoadedRun:
         """
         if interval_ps is None:
             return self
-        step = round(interval_ps / self.frame_interval_ps)
-        off = abs(step * self.frame_interval_ps - interval_ps) > 1e-6 * self.frame_interval_ps
-        if step < 1 or off or step >= max(len(self.positions), 2):
-            raise BadInputError(
-                f"every_ps is {interval_ps:g}; expected a multiple of the {self.frame_interval_ps:g} ps between the "
-                f"frames of {self.conditions['run_id']}, shorter than its {self.conditions['length_ps']:g} ps"
-            )
+        step = self.frames_in(interval_ps, "every_ps")
         frames = slice(None, None, step)
         return replace(
             self,

@@ -132,6 +132,12 @@ _COORDINATION_RESAMPLED = (
 )
 _DESCRIPTOR: Regimes = {
     "same": (
+        Tolerance(
+            ("*histogram*",),
+            _times_largest(0.01),
+            "1 % of the largest value",
+            "values at the edge of a bin change sides",
+        ),
         Tolerance(("*",), lambda field: 1e-4 * largest(field), "1e-4 of the largest value", "single precision inside"),
     ),
     "resampled": (_skip("from another trajectory; compare the two in one table", "*"),),
@@ -230,6 +236,48 @@ _POTENTIAL_RETRAINED = (
         "model.*", "files*",
     ),
 )  # fmt: skip
+_CLASSIFIED = "where the fit stops, and samples at the plane or at the threshold, which rounding puts on either side"
+_CLASSIFIER: Regimes = {
+    "same": (
+        Tolerance(
+            ("*n_samples", "n_left_out"),
+            lambda field: 1 + 1e-3 * largest(field),
+            "0.1 % and one sample",
+            _CLASSIFIED,
+        ),
+        Tolerance(("mean", "std", "weights", "bias"), _times_largest(1e-3), "0.1 % of the largest", _CLASSIFIED),
+        Tolerance(("*_A",), _times_largest(1e-4), "1e-4 of itself", "single precision inside"),
+        Tolerance(
+            ("train.*", "test.*", "grid.*.performance.*", "runs.*.hopping_fraction"),
+            _absolute(0.01),
+            "1 % of the samples",
+            _CLASSIFIED,
+        ),
+    ),
+    "resampled": (_skip("trained on other trajectories; compare the two in one table", "*"),),
+}
+_STOPPED = "where the relaxations of atoms and cells stop"
+_OF_ANOTHER = "of another potential or structure; compare the two in one table"
+_ELASTIC: Regimes = {
+    "same": (
+        Tolerance(("summary.*.[BGE]_GPa", "summary.*.nu"), _times_largest(0.01), "1 %", _STOPPED),
+        Tolerance(("stiffness*", "*_voigt_reuss_GPa"), _times_largest(0.01), "1 % of the largest", _STOPPED),
+        Tolerance(
+            ("summary.*.C??_GPa", "summary.*.smallest_eigenvalue_GPa"),
+            lambda field: 0.01 * largest(field) + 0.1,
+            "1 % and 0.1 GPa",
+            _STOPPED,
+        ),
+        Tolerance(("summary.*.[abc]_A", "reference_*_A"), _absolute(0.02), "0.02 Å", _STOPPED),
+        Tolerance(("energies_eV",), lambda field: 1e-6 * largest(field), "1e-6 of itself", "single precision inside"),
+        _skip(
+            "follows from where the relaxations stop; the constants say what it means",
+            "summary.*_std_*", "summary.*.reference_stress_GPa", "covariance_GPa2", "fit_residual_GPa",
+            "universal_anisotropy", "stresses_GPa", "reference_stress_GPa", "max_forces_eV_A",
+        ),
+    ),
+    "resampled": (_skip(_OF_ANOTHER, "*"),),
+}  # fmt: skip
 _NETWORK = "the network's single precision, about 1e-7 of a sum over atoms"
 _EVALUATED = (
     Tolerance(("errors.*energy*", "offsets.*energy*"), _absolute(1e-3), "0.001 meV/atom", _NETWORK),
@@ -264,9 +312,11 @@ TOLERANCES: dict[str, Regimes] = {
     "run_aimd_by_vasp": _AB_INITIO,
     "freeze_dataset": {},
     "train_deepmd": {"same": _SAME_TRAINING, "diverged": _POTENTIAL_RETRAINED, "resampled": _POTENTIAL_RETRAINED},
+    "train_softness_classifier": _CLASSIFIER,
     "run_md": {"same": _SAME_STEPS, "diverged": _RUN_DIVERGED, "resampled": _RUN_RESAMPLED},
     "measure_diffusion": {"same": _DIFFUSION, "resampled": _DIFFUSION_RESAMPLED},
     "measure_coordination": {"resampled": _COORDINATION_RESAMPLED},
+    "strain_structure": _ELASTIC,
     "fit_arrhenius_line": {"near": _ARRHENIUS_NEAR, "resampled": _ARRHENIUS_RESAMPLED},
     "measure_prediction_errors": {"same": _EVALUATED, "resampled": _POTENTIAL_RETRAINED},
 }

@@ -14,7 +14,7 @@ LARGEST_Q = 8.0 * np.pi  # Å⁻¹: the fits end at sin θ / λ = 2 Å⁻¹
 
 # f = Σ a_k exp(-b_k s²) + c of neutral atoms, s = sin θ / λ in Å⁻¹: International Tables for Crystallography C (2006),
 # table 6.1.1.4. pymatgen's table is of another kind (electron scattering) and off by up to 20 % beyond 10 Å⁻¹.
-_FORM_FACTORS = {
+FORM_FACTORS = {
     "Li": ((1.1282, 0.7508, 0.6175, 0.4653), (3.9546, 1.0524, 85.3905, 168.261), 0.0377),
     "N": ((12.2126, 3.1322, 2.0125, 1.1663), (0.0057, 9.8933, 28.9975, 0.5826), -11.529),
     "O": ((3.0485, 2.2868, 1.5463, 0.867), (13.2771, 5.7011, 0.3239, 32.9089), 0.2508),
@@ -117,14 +117,14 @@ def form_factors(elements: tuple[str, ...], q: ArrayLike, given: Mapping[str, Ar
                     f"the form factor of {name} has shape {values.shape}; expected {wanted.shape}, as Q"
                 )
             result[row] = values
-        elif name not in _FORM_FACTORS:
+        elif name not in FORM_FACTORS:
             raise BadInputError(
-                f"there is no form factor of {name} in the table; those there are {', '.join(_FORM_FACTORS)}; "
+                f"there is no form factor of {name} in the table; those there are {', '.join(FORM_FACTORS)}; "
                 "give it yourself"
             )
         elif not (np.abs(wanted) <= LARGEST_Q).all():
             raise BadInputError(f"Q reaches {wanted.max():g} 1/Å; form factors are tabulated up to {LARGEST_Q:.2f} 1/Å")
         else:
-            a, b, c = _FORM_FACTORS[name]
+            a, b, c = FORM_FACTORS[name]
             result[row] = np.array(a) @ np.exp(-np.outer(b, squared)) + c
     return result

@@ -1,8 +1,7 @@
-"""Faber-Ziman structure factors, what neutrons and X-rays make of them, and Wright's factor against an experiment."""
+"""Faber-Ziman partial structure factors, from g(r) or from the wave vectors of the cell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from lipsdb.analysis.periodic_cells import checked_cells
 from lipsdb.analysis.radial_distribution import RadialDistribution, species_members
-from lipsdb.analysis.scattering_tables import form_factors, scattering_lengths
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, blocks, checked_positions
 from lipsdb.errors import BadInputError
 
@@ -39,26 +37,6 @@ class StructureFactor:
     q: FloatArray
     partial: FloatArray
     resolution: float
-
-
-@dataclass(frozen=True)
-class ScatteringCurve:
-    """Structure factor that a scattering experiment measures.
-
-    Attributes
-    ----------
-    q : (n_q,) array
-        Scattering vector, Å⁻¹.
-    interference : (n_q,) array
-        ``Σ c_i c_j w_i w_j (S_ij - 1)`` as in the study: fm² an atom for neutrons, electrons² an atom for X-rays; 0 at
-        large Q.
-    normalised : (n_q,) array
-        ``1 + interference / (Σ c_i w_i)²``, dimensionless, 1 at large Q: what most experiments are published as.
-    """
-
-    q: FloatArray
-    interference: FloatArray
-    normalised: FloatArray
 
 
 def _checked_q(q: ArrayLike) -> FloatArray:
@@ -274,168 +252,3 @@ def structure_factor_direct(
     mean -= np.diag(fractions)[:, :, None]
     partial: FloatArray = 1.0 + mean / (fractions[:, None, None] * fractions[:, None])
     return StructureFactor(tuple(species), fractions, 0.5 * (edges[1:] + edges[:-1]), partial, shortest)
-
-
-def _weighted(factor: StructureFactor, weights: FloatArray) -> ScatteringCurve:
-    weighted = factor.fractions[:, None] * weights
-    interference: FloatArray = np.einsum("iq,jq,ijq->q", weighted, weighted, factor.partial - 1.0)
-    square = weighted.sum(axis=0) ** 2
-    normalised = np.full(square.shape, np.nan)
-    np.divide(interference, square, out=normalised, where=square > 1e-12 * (weights**2).max())
-    return ScatteringCurve(factor.q, interference, 1.0 + normalised)
-
-
-def neutron_structure_factor(factor: StructureFactor, lengths_fm: Mapping[str, float] | None = None) -> ScatteringCurve:
-    """Neutron structure factor: interference function in fm² and its normalised form, dimensionless.
-
-    Parameters
-    ----------
-    factor : StructureFactor
-        Partials.
-    lengths_fm : mapping of str to float, fm, optional
-        Coherent scattering lengths instead of the natural element's (`scattering_lengths`): isotopes.
-
-    Returns
-    -------
-    ScatteringCurve
-        Interference in fm² an atom (100 fm² are 1 barn).
-
-    Raises
-    ------
-    BadInputError
-        An element without a scattering length.
-
-    Notes
-    -----
-    ``S_N(Q) = Σ_i Σ_j c_i c_j b_i b_j [S_ij(Q) - 1]``. The sum is over i and j independently, so that unlike pairs
-    count twice, as measured. The normalised form is NaN for a null-scattering mixture.
-
-    References
-    ----------
-    doi:10.1038/s41467-025-56322-x, eq. 5, Figs. S1 and S2.
-
-    Examples
-    --------
-    >>> one = StructureFactor(("P",), np.ones(1), np.array([2.0]), np.array([[[1.5]]]), 0.1)
-    >>> curve = neutron_structure_factor(one)
-    >>> curve.interference.round(3).tolist(), curve.normalised.round(3).tolist()
-    ([13.158], [1.5])
-    """
-    return _weighted(factor, scattering_lengths(factor.elements, lengths_fm)[:, None] * np.ones(len(factor.q)))
-
-
-def xray_structure_factor(factor: StructureFactor, factors: Mapping[str, ArrayLike] | None = None) -> ScatteringCurve:
-    """X-ray structure factor: interference function in electrons² and its normalised form, dimensionless.
-
-    Parameters
-    ----------
-    factor : StructureFactor
-        Partials.
-    factors : mapping of str to (n_q,) array, electrons, optional
-        Form factors at `factor.q` instead of the neutral atom's (`form_factors`): ions, or elements not tabulated.
-
-    Returns
-    -------
-    ScatteringCurve
-        Interference in electrons² an atom.
-
-    Raises
-    ------
-    BadInputError
-        An element without a form factor, or Q beyond the tables.
-
-    Notes
-    -----
-    ``S_X(Q) = Σ_i Σ_j c_i c_j f_i(Q) f_j(Q) [S_ij(Q) - 1]``, over i and j independently, with `form_factors`.
-
-    References
-    ----------
-    doi:10.1038/s41467-025-56322-x, eq. 4, Fig. S1 (inset).
-
-    Examples
-    --------
-    >>> one = StructureFactor(("S",), np.ones(1), np.array([5.0]), np.array([[[1.5]]]), 0.1)
-    >>> xray_structure_factor(one).normalised.round(3).tolist()
-    [1.5]
-    """
-    return _weighted(factor, form_factors(factor.elements, factor.q, factors))
-
-
-@dataclass(frozen=True)
-class WrightFactor:
-    """Wright's factor between a simulated and a measured curve."""
-
-    value: float  # %, 0 for full agreement
-    q_min: float  # Å⁻¹, first and
-    q_max: float  # Å⁻¹, last measured point compared
-    n_points: int
-
-
-def wright_factor(
-    q: ArrayLike,
-    simulated: ArrayLike,
-    measured_q: ArrayLike,
-    measured: ArrayLike,
-    *,
-    q_min: float | None = None,
-    q_max: float | None = None,
-) -> WrightFactor:
-    """Wright's R factor in % between a simulated and a measured structure factor.
-
-    Parameters
-    ----------
-    q, simulated : (n,) arrays, Å⁻¹ and any unit
-        Q increasing; points that are NaN are left out.
-    measured_q, measured : (m,) arrays, Å⁻¹ and the same unit
-        In any order; points that are NaN are left out.
-    q_min, q_max : float, Å⁻¹, optional
-        Range compared; the overlap of the two curves if not given. It may not exceed the overlap.
-
-    Returns
-    -------
-    WrightFactor
-
-    Raises
-    ------
-    BadInputError
-        Arrays that do not fit together, a range beyond the curves, or fewer than two measured points in it.
-
-    Notes
-    -----
-    ``R = 100 √( Σ_k [S_exp(Q_k) - S_sim(Q_k)]² / Σ_k S_exp(Q_k)² )``, the simulated curve interpolated linearly to the
-    measured points. Its size depends on the form of the curve: S(Q), which tends to 1, gives a smaller value than
-    ``Q [S(Q) - 1]``, so compare only values of the same form and range. The study does not print its own.
-
-    References
-    ----------
-    A. C. Wright, J. Non-Cryst. Solids 159, 264 (1993), doi:10.1016/0022-3093(93)90232-M.
-    doi:10.1038/s41467-025-56322-x, Fig. S1 (R_c).
-
-    Examples
-    --------
-    >>> q = np.linspace(1.0, 10.0, 50)
-    >>> round(wright_factor(q, 0.9 * np.sin(q), q, np.sin(q)).value, 6)
-    10.0
-    """
-    curves = []
-    for name, x, y in (("simulated", q, simulated), ("measured", measured_q, measured)):
-        xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-        if xs.ndim != 1 or xs.shape != ys.shape or not (usable := np.isfinite(xs) & np.isfinite(ys)).any():
-            raise BadInputError(
-                f"the {name} curve has Q of shape {xs.shape} and values of shape {ys.shape}; "
-                "expected two equally long rows of numbers"
-            )
-        order = np.argsort(xs[usable], kind="stable")
-        curves.append((xs[usable][order], ys[usable][order]))
-    (own_q, own), (other_q, other) = curves
-    low, high = max(own_q[0], other_q[0]), min(own_q[-1], other_q[-1])
-    first, last = (low if q_min is None else q_min), (high if q_max is None else q_max)
-    within = (other_q >= first) & (other_q <= last)
-    if not low <= first < last <= high or within.sum() < 2 or not other[within].any():
-        raise BadInputError(
-            f"the range {first:g} to {last:g} 1/Å holds {int(within.sum())} measured points; "
-            f"expected two or more, not all 0, within {low:g} to {high:g} 1/Å, where both curves are known"
-        )
-    difference = other[within] - np.interp(other_q[within], own_q, own)
-    value = 100.0 * np.sqrt(float(difference @ difference) / float(other[within] @ other[within]))
-    return WrightFactor(float(value), float(other_q[within][0]), float(other_q[within][-1]), int(within.sum()))

@@ -49,5 +49,6 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Element = Annotated[str, AfterValidator(_known_element), Field(json_schema_extra={"is_element": True})]
+Elements = Annotated[list[Element], Unique, AfterValidator(sorted), Field(min_length=1)]  # in any order
 Positive = Annotated[float, Field(gt=0)]
 Doi = Annotated[str, StringConstraints(pattern=r"^10\.\d{4,9}/\S+$")]

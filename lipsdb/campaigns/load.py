@@ -9,16 +9,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lipsdb.campaigns.classifier_problems import classifier_problems
 from lipsdb.campaigns.dft_problems import dft_problems
 from lipsdb.campaigns.engines import settings_problems
+from lipsdb.campaigns.md import MolecularDynamics
 from lipsdb.campaigns.problems import Problem, describe_all, did_you_mean, marked_values
-from lipsdb.campaigns.properties import Arrhenius, Diffusion, PredictionErrors
+from lipsdb.campaigns.properties import Arrhenius, Diffusion, Elasticity, Lattice, OfRun, PredictionErrors
 from lipsdb.campaigns.schema import Campaign
 from lipsdb.campaigns.yaml_file import YamlFile, read_yaml
 from lipsdb.errors import BadInputError
 
 # Tables that show nothing without a property of the same name, or of this kind.
-_TABLES_OF_OTHERS = frozenset({"labels", "reproduce", "potentials", "cost"})
+_TABLES_OF_OTHERS = frozenset({"labels", "reproduce", "potentials", "classifiers", "cost"})
 _NEEDED = {"conductivity": "diffusion"}
 RECORD = "record.json"
 RECORDED = {"potential": "model files", "labels": "labels"}  # what stands in a folder beside its record
@@ -136,10 +138,19 @@ def _consistency_problems(source: YamlFile, campaign: Campaign, check_files: boo
         yield from {p.message: p for run in md.expand() for p in settings_problems("md", run, ("md", name))}.values()
     elements = _with_relaxed(campaign, elements)
     yield from dft_problems(campaign, folder, elements, check_files=check_files)
+    yield from classifier_problems(campaign, elements)
     yield from _element_problems(source, campaign, elements)
     for name, prop in campaign.properties.items():
         if isinstance(prop, Arrhenius):
             yield from _arrhenius_problems(campaign, name, prop)
+        elif isinstance(prop, OfRun):
+            md = campaign.md[prop.of]
+            yield from _time_problems(md, name, prop)
+            for path, message in prop.problems(elements.get(md.structure), folder if check_files else None):
+                yield Problem(("properties", name, *path), message)
+            unusable = prop.unusable(md) if isinstance(prop, Lattice) else None
+            if unusable is not None:
+                yield Problem(("properties", name, "of"), f"received {prop.of!r}, {unusable}")
     kinds = {prop.kind for prop in campaign.properties.values()}
     for i, table in enumerate(campaign.tables):
         needed = _NEEDED.get(table, table)
@@ -166,7 +177,7 @@ def _element_problems(source: YamlFile, campaign: Campaign, elements: dict[str, 
         if path[0] != "properties" or "is_element" not in node:
             continue
         prop = campaign.properties[str(path[1])]
-        md = None if isinstance(prop, PredictionErrors) else campaign.md.get(prop.of)
+        md = None if isinstance(prop, Elasticity | PredictionErrors) else campaign.md.get(prop.of)
         present = elements.get(md.structure) if md is not None else None
         if md is not None and present is not None and symbol not in present:
             where = f"not in the structure {md.structure}"
@@ -182,3 +193,13 @@ def _arrhenius_problems(campaign: Campaign, name: str, prop: Arrhenius) -> Itera
             ("properties", name, "of"),
             f"received {prop.of!r}, an MD at {len(temperatures)} temperatures: a fit with uncertainty needs at least 3",
         )
+
+
+def _time_problems(md: MolecularDynamics, name: str, prop: OfRun) -> Iterator[Problem]:
+    """Times that are no multiples of the one between the frames of the MD, or as long as a run."""
+    for field, time in prop.times_in_frames():
+        try:
+            md.lag_of(time)
+        except ValueError as error:
+            received = f"received {time:g}" if field[0] in prop.model_fields_set else f"is {time:g} if left out"
+            yield Problem(("properties", name, *field), f"{received}, {error}")

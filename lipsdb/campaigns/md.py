@@ -145,6 +145,20 @@ class MolecularDynamics(CampaignModel):
             )
         return int(frames)
 
+    def lag_of(self, time_ps: float) -> int:
+        """Number of stored frames in a time between two of them.
+
+        Raises
+        ------
+        ValueError
+            If there are no two frames that are this far apart.
+        """
+        if time_ps >= self.production_ps:
+            raise ValueError(f"must be shorter than the production ({self.production_ps:g} ps)")
+        if time_ps * FS_PER_PS < self.dump_interval_fs * (1 - 1e-9):
+            raise ValueError(f"must be at least dump_interval_fs ({self.dump_interval_fs:g} fs)")
+        return self.frame_at(time_ps)
+
     def expand(self) -> Iterator[dict[str, Any]]:
         """Settings of each single run, for each temperature, pressure and seed in that order.
 

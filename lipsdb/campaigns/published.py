@@ -13,6 +13,8 @@ QUANTITIES: dict[str, tuple[str, bool]] = {
     "D": ("cm^2/s", True),
     "Ea": ("eV", False),
     "sigma_300K": ("S/cm", False),
+    "bulk_modulus": ("GPa", False),
+    "shear_modulus": ("GPa", False),
 }
 
 
@@ -35,14 +37,15 @@ class Published(CampaignModel):
     """One published value."""
 
     structure: str = reference("name of the structure in this campaign that the value stands beside", "structures")
-    quantity: Literal["D", "Ea", "sigma_300K"] = Field(
-        description="D (diffusion, cm^2/s), Ea (activation energy, eV) or sigma_300K (conductivity at 300 K, S/cm)"
+    quantity: Literal["D", "Ea", "sigma_300K", "bulk_modulus", "shear_modulus"] = Field(
+        description="D (diffusion, cm^2/s), Ea (activation energy, eV), sigma_300K (conductivity at 300 K, S/cm), "
+        "bulk_modulus or shear_modulus (GPa)"
     )
     temperature_K: Positive | None = Field(
         default=None, validate_default=True, description="temperature, K; for D only"
     )
-    unit: Literal["cm^2/s", "eV", "S/cm"] = Field(
-        description="unit of the value: cm^2/s for D, eV for Ea, S/cm for sigma_300K"
+    unit: Literal["cm^2/s", "eV", "S/cm", "GPa"] = Field(
+        description="unit of the value: cm^2/s for D, eV for Ea, S/cm for sigma_300K, GPa for moduli"
     )
     value: float | None = Field(description="the value in that unit; null if the publication shows it only in a figure")
     method: Text = Field(description="how it was obtained, such as AC impedance")

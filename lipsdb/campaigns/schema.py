@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from lipsdb.campaigns.base import CampaignModel, Name, Text, Unique, reference
+from lipsdb.campaigns.classifiers import Classifier
 from lipsdb.campaigns.dft import Dft
 from lipsdb.campaigns.md import MolecularDynamics
 from lipsdb.campaigns.properties import Property
@@ -22,9 +23,31 @@ Table = Literal[
     "coordination",
     "radial_distribution",
     "thiophosphate_units",
+    "bond_angles",
+    "structure_factor",
+    "bond_order",
+    "disorder_parameter",
+    "amorphisation",
+    "voronoi_volumes",
+    "profile",
+    "density_map",
+    "nonaffine_displacement",
+    "softness",
+    "displacement",
+    "non_gaussian",
+    "van_hove",
+    "displacement_map",
+    "isotropy",
+    "regional_diffusion",
+    "region_fractions",
+    "ion_paths",
+    "rings",
+    "lattice",
+    "elasticity",
     "labels",
     "reproduce",
     "potentials",
+    "classifiers",
     "prediction_errors",
     "cost",
 ]
@@ -136,6 +159,9 @@ class Campaign(CampaignModel):
     datasets: dict[Name, Dataset] = Field(default={}, description="training data: name -> label selections and split")
     potentials: dict[Name, Potential] = Field(default={}, description="potentials: name -> adopt or train")
     md: dict[Name, MolecularDynamics] = Field(default={}, description="molecular dynamics: name -> conditions")
+    classifiers: dict[Name, Classifier] = Field(
+        default={}, description="what tells mobile from immobile ions: name -> MD to train on, and settings"
+    )
     properties: dict[Name, Property] = Field(
         default={}, description="what is computed from the MD: name -> kind and settings"
     )

@@ -54,7 +54,8 @@ def rebuild(
         RebuildStart,
         typer.Option(
             "--from",
-            help="trajectory: properties, from the stored runs; labels: datasets, potentials (training), runs, too.",
+            help="trajectory: properties and classifiers, from the stored runs; labels: datasets, potentials "
+            "(training), runs, too.",
         ),
     ] = RebuildStart.trajectory,
     folder: Annotated[

@@ -12,6 +12,7 @@ def document_types() -> dict[str, type[Document]]:
     """The model of each kind of document."""
     from lipsdb.documents.audit import Audit
     from lipsdb.documents.campaign import Campaign
+    from lipsdb.documents.classifier import Classifier
     from lipsdb.documents.dataset import Dataset
     from lipsdb.documents.label import Label
     from lipsdb.documents.level_of_theory import LevelOfTheory
@@ -22,6 +23,6 @@ def document_types() -> dict[str, type[Document]]:
     from lipsdb.documents.structure import Structure
     from lipsdb.documents.withdrawal import Withdrawal
 
-    results = (LevelOfTheory, Structure, Label, Refusal, Dataset, Potential, Run, Property, Campaign)
+    results = (LevelOfTheory, Structure, Label, Refusal, Dataset, Potential, Run, Classifier, Property, Campaign)
     models: tuple[type[Document], ...] = (*results, Withdrawal, Audit)
     return {model.kind: model for model in models}

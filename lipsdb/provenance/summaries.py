@@ -13,6 +13,10 @@ _FIELDS: dict[str, list[str]] = {
     "dataset": ["answer.n_training", "answer.n_held", "answer.systems"],
     "potential": ["asked.engine", "answer.errors", "answer.elements", "answer.cutoff_A"],
     "run": ["asked.program", "asked.settings", "answer.n_atoms", "answer.n_frames", "answer.frame_interval_ps"],
+    "classifier": [
+        "asked.method",
+        *(f"answer.{name}" for name in ("features", "runs", "test", "hopping_from_A")),
+    ],
     "property": [
         "asked",
         *(
@@ -165,6 +169,15 @@ def _run(document: Mapping[str, Any]) -> str:
     return f"{conditions}, {answer['n_atoms']} atoms, {length_ps:g} ps, seed {settings['seed']}"
 
 
+def _classifier(document: Mapping[str, Any]) -> str:
+    answer, test = document["answer"], document["answer"]["test"]
+    temperatures = sorted({run["temperature_K"] for run in answer["runs"]})
+    where = f"{len(answer['runs'])} runs at {', '.join(f'{one:g}' for one in temperatures)} K"
+    accuracy = f"balanced accuracy {test['balanced_accuracy']:.2f} on {test['n_samples']} samples held out"
+    method = f"{document['asked']['method']} of {answer['features']['centre']}"
+    return f"{method}, D_c {answer['hopping_from_A']:.3g} Å, {where}, {accuracy}"
+
+
 def _property(document: Mapping[str, Any]) -> str:
     asked, answer = document["asked"], document["answer"]
     name, conditions = asked["property"], answer.get("conditions", {})
@@ -207,6 +220,7 @@ _WRITERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "label": _label,
     "dataset": _dataset,
     "run": _run,
+    "classifier": _classifier,
     "property": _property,
     "campaign": lambda document: str(document["asked"]["name"]),
     "withdrawal": _withdrawal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class Contents:
         Identifier of the database; documents of another one's launchpad were made elsewhere.
     file_text : str or None
         The campaign file; None if its artifact is gone.
-    structures, datasets, potentials, runs : lists of documents
+    structures, datasets, potentials, runs, classifiers : lists of documents
         Of datasets only the counts, not which label is where.
     properties : dict
         By kind: 'diffusion', 'arrhenius', 'coordination' …
@@ -46,6 +46,7 @@ class Contents:
     datasets: list[dict[str, Any]]
     potentials: list[dict[str, Any]]
     runs: list[dict[str, Any]]
+    classifiers: list[dict[str, Any]]
     properties: dict[str, list[dict[str, Any]]]
 
     @property
@@ -85,18 +86,24 @@ class Contents:
         }
 
     def alike(self, kind: str) -> dict[str, list[dict[str, Any]]]:
-        """Descriptors of a kind that belong in one figure: same structure, potential and parameters."""
+        """Descriptors of a kind that belong in one figure: same structure, potential, classifier and parameters.
+
+        The keys say what they share, as far as it differs.
+        """
         groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
         for document in self.of(kind):
             conditions = document["answer"]["conditions"]
-            parameters = json.dumps(document["asked"]["parameters"], sort_keys=True)
+            others = {link["role"]: link["id"][:19] for link in document["inputs"] if link["role"] == "classifier"}
+            parameters = json.dumps({**document["asked"]["parameters"], **others}, sort_keys=True)
             groups.setdefault((conditions["structure"], conditions["potential_id"], parameters), []).append(document)
-        potentials = {potential for _, potential, _ in groups}
+        several = len({potential for _, potential, _ in groups}) > 1
+        differing = _differing([json.loads(parameters) for _, _, parameters in groups])
         found: dict[str, list[dict[str, Any]]] = {}
-        for (structure, potential, _), documents in groups.items():
-            name = structure + (f", {potential[:18]}" if len(potentials) > 1 else "")
-            others = sum(title.partition(" (")[0] == name for title in found)
-            found[f"{name} ({others + 1})" if others else name] = documents
+        for ((structure, potential, _), documents), shared in zip(groups.items(), differing, strict=True):
+            title = ", ".join([structure, *([potential[:18]] if several else []), *shared])
+            if title in found:  # such as experiments of the same name
+                title += f", {documents[0]['_id'][:18]}"
+            found[title] = documents
         return found
 
     def without(self, taint: Taint) -> Contents:
@@ -112,13 +119,15 @@ class Contents:
             datasets=clean(self.datasets),
             potentials=clean(self.potentials),
             runs=clean(self.runs),
+            classifiers=clean(self.classifiers),
             properties={kind: documents for kind, documents in kinds.items() if documents},
         )
 
     def documents(self) -> list[Document]:
         """All of them."""
         properties = [document for documents in self.properties.values() for document in documents]
-        return [*self.versions, *self.structures, *self.datasets, *self.potentials, *self.runs, *properties]
+        made = [*self.structures, *self.datasets, *self.potentials, *self.runs, *self.classifiers]
+        return [*self.versions, *made, *properties]
 
     def of_work(self, kind: str | None, activity: str | None, *, elsewhere: bool) -> list[str]:
         """Ids of the documents of a kind that an activity made, here or in another database; None stands for any."""
@@ -129,6 +138,34 @@ class Contents:
             and activity in {None, document["made_by"]["activity"]}
             and elsewhere == (document["made_by"].get("launchpad") not in {None, self.launchpad})
         ]
+
+
+def _differing(parameters: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Of each set of parameters what is not the same in all, in words.
+
+    Examples
+    --------
+    >>> _differing([{"l": 6, "of": ["Li", "S"], "r_A": None}, {"l": 6, "of": ["P"], "r_A": 5.0}])
+    [['of Li S'], ['of P', 'r_A 5']]
+    >>> _differing([{"lengths_fm": {"Li": -2.22}, "curves": []}, {"lengths_fm": {}, "curves": [{"name": "glass"}]}])
+    [['lengths_fm Li -2.22'], ['curves glass']]
+    """
+
+    def text(value: Any) -> str:
+        if isinstance(value, list):
+            return " ".join(map(text, value))
+        if isinstance(value, Mapping):
+            if len(value) > 1 and all(isinstance(one, Mapping) for one in value.values()):
+                return " ".join(value)  # several regions: their names
+            known = {name: one for name, one in value.items() if one is not None}
+            return str(value.get("name") or " ".join(f"{name} {text(one)}" for name, one in known.items()))
+        return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+    names = {name: None for one in parameters for name in one}
+    varying = [name for name in names if any(one.get(name) != parameters[0].get(name) for one in parameters)]
+    return [
+        [f"{name} {text(one[name])}" for name in varying if one.get(name) not in (None, [], {})] for one in parameters
+    ]
 
 
 def read_contents(database: Database, name: str) -> Contents:
@@ -156,6 +193,7 @@ def read_contents(database: Database, name: str) -> Contents:
         datasets=list(database.query("datasets", {"campaigns": name}, _DATASET_FIELDS, sort={"_id": 1})),
         potentials=_documents(database, "potentials", name, {"asked.engine": 1}),
         runs=_documents(database, "runs", name, {"asked.settings.temperature_K": 1, "asked.settings.seed": 1}),
+        classifiers=_documents(database, "classifiers", name, {"asked.method": 1}),
         properties=properties,
     )
 

@@ -134,7 +134,36 @@ def descriptor_drawings(contents: Contents) -> dict[str, list[Drawing]]:
                 f"{figure.title}: {title}",
             )
             found.setdefault(figure.family, []).append(drawn)
+    for document in contents.classifiers:
+        found.setdefault("softness", []).extend(_classifier_drawings(contents, document))
     return found
+
+
+def _classifier_drawings(contents: Contents, classifier: Mapping[str, Any]) -> Iterator[Drawing]:
+    """Weights of the surroundings beside g(r), if there is one of the same runs, and the choices that were tried."""
+    from lipsdb.queries.figures.classifier import grid_figure, weights_figure
+
+    id_ = classifier["_id"]
+    runs = {link["id"] for link in classifier["inputs"]}
+    beside = [one for one in contents.of("radial_distribution") if one["answer"]["conditions"]["run_id"] in runs]
+    yield drawing(
+        f"weights-{id_}",
+        weights_figure(classifier, beside),
+        [classifier, *beside],
+        "Weight of the (standardised) number of neighbours at each distance: where it is positive, more neighbours "
+        "make an ion softer. Grey: g(r), mean over the runs.",
+        f"Weights of {id_[:19]}",
+    )
+    grid = grid_figure(classifier)
+    if grid is not None:
+        yield drawing(
+            f"grid-{id_}",
+            grid,
+            [classifier],
+            "Balanced accuracy, cross-validated within the training groups, of the choices around the one that was "
+            "taken; 0.5 is chance.",
+            f"Choices of {id_[:19]}",
+        )
 
 
 def run_drawings(contents: Contents) -> Iterator[Drawing]:

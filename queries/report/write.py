@@ -251,8 +251,8 @@ def _tables(database: Database, campaign: str, stand: _Standing) -> Iterator[Any
 
     for name in TABLES:
         yield QUERIES[name].table(database, campaign, **stand.asked)
-    for descriptor in DESCRIPTORS:
-        table = QUERIES[descriptor.kind].table(database, campaign, **stand.asked)
+    for name in ("classifiers", *(descriptor.kind for descriptor in DESCRIPTORS)):
+        table = QUERIES[name].table(database, campaign, **stand.asked)
         if table.rows or table.withdrawals:
             yield table
 

@@ -10,7 +10,18 @@ from lipsdb.campaigns.load import load_campaign
 from lipsdb.campaigns.schema import Campaign
 
 CAMPAIGNS = Path(__file__).parents[2] / "campaigns"
-UNITS = {"_eV_A": "eV/Å", "_K": "K", "_ps": "ps", "_fs": "fs", "_A": "Å", "_deg": "degrees", "_bar": "bar", "_e": "e"}
+UNITS = {
+    "_eV_A": "eV/Å",
+    "_per_A": "1/Å",
+    "_K": "K",
+    "_ps": "ps",
+    "_fs": "fs",
+    "_fm": "fm",
+    "_A": "Å",
+    "_deg": "degrees",
+    "_bar": "bar",
+    "_e": "e",
+}
 
 
 def _fields():

@@ -42,7 +42,7 @@ def chosen(source: Database) -> list[dict[str, Any]]:
     for name in ("arrhenius", "prediction_errors"):
         found += source.query("properties", {"asked.property": name}, limit=1)
     found += source.query("properties", {"asked.property": "coordination", "inputs.id": runs[0]})
-    for name in ("levels_of_theory", "structures", "labels", "datasets", "potentials", "campaigns"):
+    for name in ("levels_of_theory", "structures", "labels", "datasets", "potentials", "classifiers", "campaigns"):
         found += source.query(name)
     runs += [link["id"] for one in found for link in one["inputs"] if one["kind"] == "label" and link["role"] == "run"]
     return [*found, *source.query("runs", {"_id": {"$in": runs}})]
@@ -75,7 +75,7 @@ class Condenser:
             answer = answer | {"held": np.array([True, False, False, False]), "systems": systems}
             answer |= {"n_training": 3, "n_held": 1}
             self.target.note_external(links)
-        if kind == "property":  # of what an Arrhenius fit stands on, two points were chosen
+        if kind in {"property", "classifier"}:  # of what an Arrhenius fit stands on, two points were chosen
             links = [link for link in links if link["id"] in self.new]
         links = [{"role": link["role"], **self.new.get(link["id"], link)} for link in links]
         made_by = {**self.shortened(document["made_by"], cut=False), **NO_LAUNCH, "host": "example.org"}
@@ -85,7 +85,7 @@ class Condenser:
             kind,
             self.shortened(document["asked"], cut=False),
             links,
-            self.shortened(answer, cut=kind in {"potential", "run", "property"}),
+            self.shortened(answer, cut=kind in {"potential", "run", "classifier", "property"}),
             made_by,
             document["campaigns"],
             document.get("origin"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -130,6 +130,29 @@ class Author:
         }
         parameters = {"centre": "P", "neighbour": "S", "cutoff_A": 2.8}
         return self.put("property", {"property": "coordination", "parameters": parameters}, answer, (), campaigns)
+
+    def descriptor(self, kind: str, fields: Mapping[str, type], campaigns: Sequence[str] = ()) -> dict[str, str]:
+        """A property with one row for its table: 'made up' and 1 in all fields."""
+        row = {name: "made up" if type_ is str else type_(1) for name, type_ in fields.items()}
+        known = conditions() | {"temperature_K": 600.0, "seed": 1, "run_id": "run-1"}
+        answer = {"conditions": known, "summary": [row]}
+        return self.put("property", {"property": kind, "parameters": {}}, answer, (), campaigns)
+
+    def classifier(
+        self, runs: Sequence[dict[str, str]], campaigns: Sequence[str] = (), group_by: str = "ion", **answer: Any
+    ) -> dict[str, str]:
+        """A classifier of two bins, trained on runs at 600 K: 3 of 4 samples are classified rightly."""
+        found = {"n_samples": 400, "n_groups": 12, "accuracy": 0.75, "accuracy_low": 0.7, "accuracy_high": 0.8}
+        found |= {"balanced_accuracy": 0.74, "roc_auc": 0.82, "majority": 0.55}
+        features = {"centre": "Li", "neighbours": ["S"], "cutoff_A": 4.0, "spacing_A": 2.0, "smearing_A": 0.0}
+        of_run = {"structure": "beta", "temperature_K": 600.0, "n_ions": 48, "n_blocks": 4, "mean_D_cum_A": 12.0}
+        of_runs = [{"run_id": run["id"], "seed": n, **of_run, "hopping_fraction": 0.5} for n, run in enumerate(runs, 1)]
+        arrays = {"mean": np.ones(2), "std": np.ones(2), "weights": np.array([1.0, -1.0]), "bias": 0.0}
+        labels = {"immobile_below_A": 12.0, "hopping_from_A": 12.0, "regularisation_C": 0.1}
+        counts = {"n_samples": 1600, "n_left_out": 0, "grid": [], "runs": of_runs}
+        whole = {"features": features, **arrays, **labels, **counts, "train": found, "test": found} | answer
+        asked = {"method": "softness", "settings": {"group_by": group_by}}
+        return self.put("classifier", asked, whole, [{"role": "run", **run} for run in runs], campaigns)
 
     def level(self, name: str, how_known: str = "named", code: str | None = None, **settings: Any) -> dict[str, str]:
         """Store a level of theory, once; the link of a label to it."""

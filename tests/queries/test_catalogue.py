@@ -11,6 +11,7 @@ from lipsdb.errors import BadInputError
 from lipsdb.provenance.withdrawal import withdraw
 from lipsdb.queries.catalogue import QUERIES, find_query
 from lipsdb.queries.counting import Among
+from lipsdb.queries.descriptors import DESCRIPTORS
 from lipsdb.queries.tables import Format, render
 from lipsdb.store.database import Database
 
@@ -32,6 +33,9 @@ def filled(author: Any, small_campaign: dict[str, Any]) -> None:
     dataset = author.dataset(labels, ["small"])
     author.prediction_errors(author.potential(dataset, ["small"]), ["small"])
     author.coordination(["small"])
+    author.classifier([{"collection": "runs", "id": "run-" + "0" * 24, "content": "0" * 64}], ["small"])
+    for descriptor in DESCRIPTORS:
+        author.descriptor(descriptor.kind, descriptor.fields, ["small"])
     author.computed(1, "pbe", -1.0, np.zeros((2, 3)), activity="ingest")
     author.computed(1, "disorder", -1.0, np.zeros((2, 3)), campaigns=["small"])
     author.refusal("disorder", 2, ["small"])

@@ -187,4 +187,5 @@ def test_dumps_are_small_and_name_no_machine() -> None:
             documents = [json_util.loads(line)[1] for line in stream]
         hosts = {one["made_by"]["host"] for one in documents if "made_by" in one}
         assert hosts == {"example.org"}
-        assert {one.get("kind") for one in documents} >= set(RESULTS)
+        later = {"classifier"} if dump == CLEAR_HOSTS else set()  # kinds that came when hosts were salted already
+        assert {one.get("kind") for one in documents} >= set(RESULTS) - later

@@ -71,26 +71,57 @@ def vasp(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def real_run(database: Database) -> dict[str, str]:
     """A stored run with a real trajectory: β-Li3PS4, 128 atoms, NVT at 750 K, 401 frames in 20 ps."""
+    return _store_run(database, "beta-Li3PS4", REAL_TRAJECTORY)
+
+
+@pytest.fixture
+def stored_run(database: Database, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Store a run with a made-up trajectory: positions (n_frames, n_atoms, 3) and cell (of all frames or each) in Å,
+    symbols, interval in ps; keyword arguments replace its settings.
+    """
+    from ase import Atoms
+    from ase.io import write
+
+    from lipsdb.md.trajectory import Trajectory, write_trajectory
+
+    def store(
+        positions: np.ndarray, cell: np.ndarray, symbols: list[str], interval_ps: float, **settings: object
+    ) -> dict[str, str]:
+        n_frames, n_atoms, _ = positions.shape
+        cells = np.broadcast_to(cell, (n_frames, 3, 3))
+        write_trajectory(
+            tmp_path / "trajectory.nc", [Trajectory(interval_ps * np.arange(n_frames), positions, np.array(cells))]
+        )
+        edge = np.arange(np.ceil(n_atoms ** (1 / 3)))
+        places = np.stack(np.meshgrid(edge, edge, edge), axis=-1).reshape(-1, 3)[:n_atoms] / len(edge)
+        write(tmp_path / "topology.xyz", Atoms(symbols, scaled_positions=places, cell=cells[0], pbc=True))
+        return _store_run(database, "made-up", tmp_path, **settings)
+
+    return store
+
+
+def _store_run(database: Database, name: str, folder: Path, **changed: object) -> dict[str, str]:
     from lipsdb.md.trajectory import read_trajectory
 
-    frames = read_trajectory(REAL_TRAJECTORY / "trajectory.nc")
-    job = StructureMaker("beta-Li3PS4", {"file": str(REAL_TRAJECTORY / "topology.xyz")}).make()
+    frames = read_trajectory(folder / "trajectory.nc")
+    job = StructureMaker(name, {"file": str(folder / "topology.xyz")}).make()
     links = [
         Input.of("structure", answer.original(*job.function_args)),
         Input(role="potential", collection="potentials", id=f"potential-{24 * '0'}", content=64 * "0"),
     ]
     database.note_external([links[1].model_dump()])
     files = {
-        name: ArtifactReference(**database.artifacts.put(REAL_TRAJECTORY / file, file))
+        name: ArtifactReference(**database.artifacts.put(folder / file, file))
         for name, file in (("trajectory", "trajectory.nc"), ("topology", "topology.xyz"), ("restart", "topology.xyz"))
     }
-    n, volume = len(frames.time), float(np.linalg.det(frames.cell[0]))
-    settings = {"temperature_K": 750.0, "seed": 1, "ensemble": "nvt", "pressure_bar": None}
+    (n, n_atoms, _), volume = frames.positions.shape, float(np.linalg.det(frames.cell[0]))
+    interval_ps = round(float(frames.time[1] - frames.time[0]), 6)
+    settings = {"temperature_K": 750.0, "seed": 1, "ensemble": "nvt", "pressure_bar": None} | changed
     document = Run(
         asked=RunAsked(program="lammps", settings={**settings, "dump_interval": 25, "thermo_interval": 25}),
         inputs=links,
         answer=RunAnswer(
-            n_atoms=128, n_frames=n, frame_interval_ps=0.05, **files, thermo={"step": 25 * np.arange(n)},
+            n_atoms=n_atoms, n_frames=n, frame_interval_ps=interval_ps, **files, thermo={"step": 25 * np.arange(n)},
             thermo_units={"step": "1"}, mean_temperature_K=750.0, mean_pressure_bar=0.0, mean_volume_A3=volume,
             mean_density_g_cm3=1.9, mean_stress_GPa=np.zeros((3, 3)), rotation=np.eye(3),
         ),

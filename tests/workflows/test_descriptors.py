@@ -50,9 +50,10 @@ def test_peaks_of_beta_are_where_the_study_has_them(
 
 def test_phosphorus_of_beta_stays_in_ps4(database: Database, real_run: dict[str, str], measured: Measured) -> None:
     measured("thiophosphate_units", real_run, every_ps=0.5)
-    rows = {row.unit: row for row in rows_of(database, "thiophosphate_units")}
-    assert rows["PS4"].of_P_percent > 99.9
-    assert not rows.keys() & {"P2S6", "P2S7"}
+    (row,) = rows_of(database, "thiophosphate_units")
+    assert row.PS4_percent > 99.9
+    assert row.P2S6_percent == row.P2S7_percent == 0
+    assert row.PS4_percent + row.others_percent == pytest.approx(100)
 
 
 def test_frames_are_chosen_by_a_multiple_of_their_interval(real_run: dict[str, str], measured: Measured) -> None:

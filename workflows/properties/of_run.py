@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from lipsdb.documents.base import MadeBy
 from lipsdb.documents.property import PropertyAsked
 from lipsdb.workflows.answering import Question, QuestionMaker
@@ -51,3 +54,20 @@ def known(value: float) -> float | None:
     (1.5, None)
     """
     return float(value) if math.isfinite(value) else None
+
+
+def mean_with_error(series: ArrayLike, *, n_blocks: int = 5) -> tuple[float | None, float | None]:
+    """Mean of a value of each frame, and its standard error from consecutive blocks of frames; NaN is left out.
+
+    Examples
+    --------
+    >>> mean_with_error([1.0, 3.0, 1.0, 3.0], n_blocks=2), mean_with_error([2.0])
+    ((2.0, 0.0), (2.0, None))
+    """
+    values = np.asarray(series, dtype=np.float64)
+    parts = [part[~np.isnan(part)] for part in np.array_split(values, min(n_blocks, len(values)))]
+    means = [part.mean() for part in parts if len(part)]
+    if not means:
+        return None, None
+    error = float(np.std(means, ddof=1)) / math.sqrt(len(means)) if len(means) > 1 else math.nan
+    return float(np.nanmean(values)), known(error)

@@ -76,6 +76,42 @@ def measure_radial_distribution(place: Workplace, asked: PropertyAsked, inputs: 
     return answer, place.watch.made_by(versions_of("freud-analysis", "scipy"))
 
 
+def measure_bond_angles(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
+    """Distribution of the angles between bonds that meet at an atom."""
+    from lipsdb.analysis.bond_angles import bond_angles
+
+    parameters = asked.parameters
+    run = load_run(place.database, inputs[0].id).every(parameters["every_ps"])
+    centre, neighbour = parameters["centre"], parameters["neighbour"]
+    found = bond_angles(
+        run.positions,
+        run.cell,
+        run.symbols,
+        centre=centre,
+        neighbour=neighbour,
+        cutoff_A=parameters["cutoff_A"],
+        bin_width_deg=parameters["bin_width_deg"],
+    )
+    summary = {
+        "angle": f"{neighbour}-{centre}-{neighbour}",
+        "mean_deg": found.mean,
+        "mean_std_deg": known(found.mean_error),
+        "spread_deg": found.standard_deviation,
+        "peak_deg": found.peak,
+        "bonds_per_centre": found.bonds_per_centre,
+    }
+    answer = {
+        "conditions": run.conditions,
+        "summary": [summary],
+        "n_frames": len(run.positions),
+        "n_angles": found.n_angles,
+        "edges_deg": found.edges,
+        "density_per_deg": found.density,
+        "density_std_per_deg": found.density_error,
+    }
+    return answer, place.watch.made_by(versions_of("pymatgen", "scipy"))
+
+
 def measure_thiophosphate_units(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
     """Units by the graph of bonds, and how P is coordinated."""
     from lipsdb.analysis.thiophosphate_units import thiophosphate_units
@@ -92,21 +128,19 @@ def measure_thiophosphate_units(place: Workplace, asked: PropertyAsked, inputs: 
         cutoff_s_s=parameters["cutoff_s_s_A"],
     )
     of_p, of_anions, of_s = found.fraction_of_phosphorus, found.fraction_of_anions, found.fraction_of_sulfur
+    percent = {name: 100 * float(of_p[:, kind].mean()) for kind, name in enumerate(found.names)}
+    named = {f"{name}_percent": percent[name] for name in ("PS4", "P2S6", "P2S7", "P3S10")}
     four = found.coordination[:, 4] / found.coordination.sum(axis=1)
-    summary = [
-        {
-            "unit": name,
-            "of_P_percent": 100 * float(of_p[:, kind].mean()),
-            "of_anions_percent": 100 * float(of_anions[:, kind].mean()),
-            "P_four_coordinated_percent": 100 * float(four.mean()),
-            "bridging_S_percent": 100 * float(of_s[:, 2].mean()),
-        }
-        for kind, name in enumerate(found.names)
-        if found.counts[:, kind].any()
-    ]
+    summary = {
+        **named,
+        "others_percent": 100 - sum(named.values()),
+        "P_four_coordinated_percent": 100 * float(four.mean()),
+        "bridging_S_percent": 100 * float(of_s[:, 2].mean()),
+        "free_S_percent": 100 * float(of_s[:, 0].mean()),
+    }
     answer = {
         "conditions": run.conditions,
-        "summary": summary,
+        "summary": [summary],
         "units": list(found.names),
         "counts": found.counts,
         "of_phosphorus": of_p,

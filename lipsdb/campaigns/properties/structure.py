@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lipsdb.campaigns.base import Element, Positive
 from lipsdb.campaigns.properties.of_run import OfFrames, OfRun
@@ -27,6 +27,25 @@ class RadialDistribution(OfFrames):
     r_max_A: Positive | None = Field(
         default=None, description="largest distance, Å; half the smallest width of the cell if left out"
     )
+
+
+class BondAngles(OfFrames):
+    """Distribution of the angles between bonds that meet at an atom, such as S-P-S."""
+
+    kind: Literal["bond_angles"] = Field(description="bond_angles")
+    centre: Element = Field(default="P", description="chemical symbol of the atoms where bonds meet")
+    neighbour: Element = Field(default="S", description="chemical symbol of the atoms at their ends")
+    cutoff_A: Positive = Field(default=2.5, description="atoms closer than this are bonded, Å")
+    bin_width_deg: float = Field(
+        default=1.0, gt=0, le=90, description="width of the bins, degrees: 180 divided by a whole number"
+    )
+
+    @field_validator("bin_width_deg")
+    @classmethod
+    def _whole_bins(cls, width: float) -> float:
+        if abs(round(180 / width) * width - 180) > 1e-6:
+            raise ValueError("must be 180 divided by a whole number, such as 0.5, 1 or 2")
+        return width
 
 
 class ThiophosphateUnits(OfFrames):

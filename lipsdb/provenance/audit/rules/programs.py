@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: Names in `made_by.versions`.
 PROGRAM_OF_ENGINE: Mapping[str, str] = {"deepmd": "deepmd-kit"}
 PROGRAM_OF_RUN: Mapping[str, str] = {"lammps": "LAMMPS", "cp2k": "cp2k", "vasp": "vasp"}
+PROGRAM_OF_METHOD: Mapping[str, str] = {"softness": "scikit-learn"}
 PROGRAM_OF_PROPERTY: Mapping[str, str] = {"diffusion": "kinisi"}
 
 
@@ -58,6 +59,8 @@ def _needed(group: Group) -> list[str]:
         needed.append(PROGRAM_OF_RUN.get(str(key.get("program")), f"the program {key.get('program')!r}"))
     if group.kind == "property" and key.get("property") in PROGRAM_OF_PROPERTY:
         needed.append(PROGRAM_OF_PROPERTY[str(key["property"])])
+    if group.kind == "classifier":
+        needed.append(PROGRAM_OF_METHOD.get(str(key.get("method")), f"the program of method {key.get('method')!r}"))
     code = activity.rpartition("_by_")[2]  # label_by_cp2k, relax_by_vasp …
     if group.kind in {"label", "structure"} and "_by_" in activity and code in PROGRAM_OF_RUN:
         needed.append(PROGRAM_OF_RUN[code])

@@ -21,6 +21,7 @@ MADE: Mapping[str, Any] = {
     "engine": {"$ifNull": ["$asked.engine", "$answer.engine"]},
     "program": "$asked.program",
     "property": "$asked.property",
+    "method": "$asked.method",
 }
 
 

@@ -1,53 +1,18 @@
-"""The figures of descriptors, by kind of property: what of the answer is drawn, and what stands below it."""
+"""The figures of structure: pairs and units."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsdb.queries.figures.panels import Axes, Curve, panels_figure
+from lipsdb.queries.figures.descriptors.figure import Answer, Document, Figure, curves, middles
+from lipsdb.queries.figures.panels import Axes, Curve
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-Document = Mapping[str, Any]
-Answer = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """How properties of one kind are drawn.
-
-    Attributes
-    ----------
-    family : str
-        Section of the report.
-    title : str
-        Stands above the figure.
-    draw : callable
-        Takes the properties of one structure and potential, all with the same parameters.
-    caption : str
-    """
-
-    family: str
-    title: str
-    draw: Callable[[Sequence[Document]], go.Figure]
-    caption: str
-
-
-def _curves(
-    of: Callable[[Mapping[str, Any]], Iterator[Curve]], axes: Axes
-) -> Callable[[Sequence[Document]], go.Figure]:
-    """A drawing of curves, from a function that takes an answer."""
-
-    def draw(documents: Sequence[Document]) -> go.Figure:
-        return panels_figure([(document, curve) for document in documents for curve in of(document["answer"])], axes)
-
-    return draw
 
 
 def _radial_distribution(answer: Answer) -> Iterator[Curve]:
@@ -55,6 +20,11 @@ def _radial_distribution(answer: Answer) -> Iterator[Curve]:
         pair = f"{answer['elements'][i]}-{answer['elements'][j]}"
         yield Curve(pair, answer["r_A"], answer["partial"][i, j], answer["partial_std"][i, j])
     yield Curve("total", answer["r_A"], answer["total"], answer["total_std"])
+
+
+def _bond_angles(answer: Answer) -> Iterator[Curve]:
+    angle = answer["summary"][0]["angle"]
+    yield Curve(angle, middles(answer["edges_deg"]), answer["density_per_deg"], answer["density_std_per_deg"])
 
 
 def _thiophosphate_units(documents: Sequence[Document]) -> go.Figure:
@@ -86,9 +56,16 @@ FIGURES: dict[str, Figure] = {
     "radial_distribution": Figure(
         "structure",
         "Radial distribution functions",
-        _curves(_radial_distribution, Axes("r (Å)", "g(r)", reference=1.0)),
+        curves(_radial_distribution, Axes("r (Å)", "g(r)", reference=1.0)),
         "Partial radial distribution functions and the total (number-number) one; shaded: standard error from blocks "
         "of frames. Dashes tell replicas.",
+    ),
+    "bond_angles": Figure(
+        "structure",
+        "Bond angles",
+        curves(_bond_angles, Axes("angle (°)", "probability density (1/°)")),
+        "Distribution of the angles between bonds over centres and frames, per degree (not per solid angle); shaded: "
+        "standard error from blocks of frames. Dashes tell replicas.",
     ),
     "thiophosphate_units": Figure(
         "structure",
