@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from lipsdb.queries.tables import Column, Table, short_id
 
 if TYPE_CHECKING:
     from lipsdb.store.database import Database
+
+_NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class ClassifierRow:
 
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: classifiers without their arrays."""
-    kept = ["asked.method", "asked.settings.group_by", "campaigns", "made_by.finished_at"]
+    settings = ["asked.settings.group_by", "asked.settings.balance"]
+    kept = ["asked.method", *settings, "campaigns", "made_by.finished_at"]
     kept += [f"answer.{name}" for name in ("features", "regularisation_C", "immobile_below_A", "hopping_from_A")]
     kept += [f"answer.{name}" for name in ("train", "test", "runs")]
     n_choices = {"$size": {"$ifNull": ["$answer.grid", []]}}
@@ -96,9 +100,33 @@ def _row_of(found: Mapping[str, Any]) -> ClassifierRow:
         roc_auc=test["roc_auc"],
         majority=test["majority"],
         accuracy_train=train["accuracy"],
-        flags=("no better than chance",) if test["accuracy_low"] <= test["majority"] else (),
+        flags=() if _beats_chance(test, balanced=found["asked"]["settings"]["balance"]) else ("no better than chance",),
         campaigns=tuple(found["campaigns"]),
     )
+
+
+def _beats_chance(test: Mapping[str, Any], *, balanced: bool) -> bool:
+    """Whether a test is surely above chance: accuracy above the larger class or, if balanced, balanced above 1/2.
+
+    A balanced fit gives accuracy away for the smaller class, and may be far from chance with an accuracy below the
+    larger class. Its balanced accuracy is given a 95 % interval as the accuracy's: Wilson's, with the ``n`` samples
+    that the accuracy's interval counted. Of classes of ``m n`` and ``(1 - m) n`` samples they are worth
+    ``4 m (1 - m) n``, since the mean of both fractions varies as ``(1 / m + 1 / (1 - m)) / (4 n)``. Wilson's lower end
+    lies above 1/2 where the value does by more than ``1.96 / (2 sqrt(4 m (1 - m) n))``.
+
+    Examples
+    --------
+    >>> test = {"accuracy": 0.85, "accuracy_low": 0.83, "majority": 0.95, "balanced_accuracy": 0.85}
+    >>> _beats_chance(test, balanced=True), _beats_chance(test, balanced=False)
+    (True, False)
+    """
+    low, majority = test["accuracy_low"], test["majority"]
+    if not balanced:
+        return bool(low > majority)
+    below = (test["accuracy"] - low) ** 2
+    variance = below / (_NORMAL_95**2 * low * (1 - low)) if low > 0 else math.inf  # 1 / n
+    excess = test["balanced_accuracy"] - 0.5
+    return bool(excess > 0 and excess**2 > _NORMAL_95**2 * variance / (16 * majority * (1 - majority)))
 
 
 def table(found: Sequence[ClassifierRow]) -> Table:

@@ -69,7 +69,11 @@ def row_of(found: Mapping[str, Any]) -> DiffusionRow:
         *("loglog_slope", "fickian", "window_found", "framework_msd_A2", "method"),
     ]
     conditions = ("structure", "formula", "potential_id", "ensemble", "temperature_K", "seed", "length_ps", "run_id")
-    flags = {"not Fickian": not answer["fickian"], "no window": not answer["window_found"]}
+    flags = {
+        "not Fickian": not answer["fickian"],
+        "no window": not answer["window_found"],
+        "NPT": answer["conditions"]["ensemble"] == "npt",
+    }
     return DiffusionRow(
         **{key: answer[key] for key in copied},
         **{key: answer["conditions"][key] for key in conditions},

@@ -34,8 +34,9 @@ FOOTNOTES = {
     "labels external": "labels that are not in this database, known by id and content hash; ingest them "
     "(`lipsdb ingest deepmd`) to complete the lineage",
     "none here": "published, but not among the labels of this database",
-    "no better than chance": "its accuracy on what was held out is not surely above that of always answering the "
-    "larger class",
+    "no better than chance": "on what was held out its balanced accuracy is not surely above 1/2 or, if it was trained "
+    "without balance, its accuracy not above that of always answering the larger class",
+    "NPT": "displacements hold the breathing of the cell, which only a run at constant volume is free of",
     "adopted": "made in another database and taken over with its record",
     "elsewhere": "done in another database and taken over; not in the sum",
     "tainted": "stands on a withdrawn document, or counts such documents",

@@ -36,6 +36,7 @@ from lipsdb.provenance.sealing import reference as reference_of
 from lipsdb.provenance.withdrawal import Withdrawn, taint, withdrawn
 from lipsdb.settings import Settings, read_settings
 from lipsdb.store.database import Database, connect
+from lipsdb.workflows.answer_size import check_size
 from lipsdb.workflows.refusals import FINAL_GATES, in_order, refusal_of, refusals_of
 from lipsdb.workflows.runs import join_labels_of_runs
 
@@ -433,6 +434,7 @@ def _perform(
     database = place.database
     try:
         result, made_by = _performer(performer)(place, question, inputs)
+        check_size(question, result)
     except RefusedError as error:
         if not isinstance(question, LabelAsked) or error.gate not in FINAL_GATES:
             raise  # the Firework fails and can be run again: a full disk is no property of the configuration

@@ -14,7 +14,7 @@ from lipsdb.campaigns.load import CampaignFile
 from lipsdb.campaigns.properties import Arrhenius, Diffusion, Elasticity, Lattice, OfRun, Softness
 from lipsdb.errors import BadInputError
 from lipsdb.ingest.record import read_record, reference_of_potential
-from lipsdb.provenance.withdrawal import taint
+from lipsdb.provenance.withdrawal import taint, withdrawn
 from lipsdb.store.database import Database
 from lipsdb.workflows.aimd import AimdMaker
 from lipsdb.workflows.answering import Question
@@ -252,8 +252,12 @@ class _Asker:
         if found is None:
             classifier = self.campaign.classifiers[name]
             with self._making(f"classifiers.{name}"):
-                chosen = [self.runs(md)[i] for md in classifier.md for i in runs_of(classifier, self.campaign.md[md])]
-                found = SoftnessClassifierMaker(f"train {name}", classifier.settings()).question(chosen)
+                runs = [self.runs(md)[i] for md in classifier.md for i in runs_of(classifier, self.campaign.md[md])]
+                in_force = withdrawn(self.database)  # several MD may ask for the same run, which then counts once
+                chosen = {run.id(self.database, in_force): run for run in runs}
+                found = SoftnessClassifierMaker(f"train {name}", classifier.settings()).question(
+                    [chosen[id_] for id_ in sorted(chosen)]
+                )
             self.asked.classifiers[name] = found
         return found
 

@@ -31,6 +31,11 @@ class LoadedRun:
         """Mask of the atoms of some elements; of all atoms if it is None."""
         return np.full(len(self.symbols), True) if elements is None else np.isin(self.symbols, elements)
 
+    def snapshots(self, number: int) -> np.ndarray:
+        """Indices of so many frames, evenly over the run; of all if it has fewer."""
+        n_frames = len(self.positions)
+        return np.linspace(0, n_frames - 1, min(number, n_frames)).round().astype(int)
+
     def frames_in(self, time_ps: float, name: str) -> int:
         """Number of frames in a time (ps), a multiple of the one between frames; `name` says what it is.
 

@@ -106,7 +106,8 @@ def bond_angles(
         Divide the density by that of bonds without any order, sin θ, and normalise again. Mean, deviation and peak:
         the first two are always of the angles themselves, the peak is of the density returned.
     n_blocks : int
-        Consecutive blocks of frames that the standard errors are from; fewer if there are fewer frames.
+        Consecutive blocks of frames that the standard errors are from; fewer if there are fewer frames. Blocks without
+        any angle are left out; the errors are NaN if only one is left.
 
     Returns
     -------
@@ -116,7 +117,7 @@ def bond_angles(
     ------
     BadInputError
         Arrays that do not fit together, a species that is not there, bins that do not fill 180°, or no centre with
-        two bonds in some block of frames.
+        two bonds in any frame.
 
     Notes
     -----
@@ -157,13 +158,14 @@ def bond_angles(
         squares += float(angles @ angles)
         bonds += n_bonds
     numbers = counts.sum(axis=1)
-    if not numbers.all():
+    filled = numbers > 0
+    if not filled.any():
         raise BadInputError(
-            f"within {cutoff_A:g} Å no {centre} has two {neighbour} in a block of {n_frames // len(counts)} frames; "
-            "at least one angle is needed; choose a longer cutoff or fewer blocks"
+            f"within {cutoff_A:g} Å no {centre} has two {neighbour} in any of {n_frames} frames; at least one angle is "
+            "needed; choose a longer cutoff_A"
         )
     edges = np.linspace(0.0, 180.0, n_bins + 1)
-    each = _densities(counts, edges, per_solid_angle)
+    each = _densities(counts[filled], edges, per_solid_angle)
     density = _densities(counts.sum(axis=0, keepdims=True), edges, per_solid_angle)[0]
     mean, n_angles = float(sums.sum() / numbers.sum()), int(numbers.sum())
     return BondAngles(
@@ -171,7 +173,7 @@ def bond_angles(
         density=density,
         density_error=_standard_error(each),
         mean=mean,
-        mean_error=float(_standard_error(sums / numbers)),
+        mean_error=float(_standard_error(sums[filled] / numbers[filled])),
         standard_deviation=float(np.sqrt(max(squares / n_angles - mean**2, 0.0))),
         peak=_peak(edges, density),
         n_angles=n_angles,

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipsdb.analysis.atom_blocks import displacements, map_atom_blocks, squared_lengths
 from lipsdb.analysis.displacement_moments import displacement_moments
+from lipsdb.analysis.periodic_cells import checked_cells
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, blocks, checked_mask, checked_positions
 from lipsdb.errors import BadInputError
 
@@ -157,8 +158,10 @@ def squared_displacement_variance(
     return variance
 
 
-def framework_drift(positions: ArrayLike, masses: ArrayLike, framework_mask: ArrayLike) -> FloatArray:
-    """Displacement in Å of the framework's centre of mass since the first frame.
+def framework_drift(
+    positions: ArrayLike, masses: ArrayLike, framework_mask: ArrayLike, cell: ArrayLike | None = None
+) -> FloatArray:
+    """Displacement in Å of the framework's centre of mass since the first frame, within the cell if that is given.
 
     Parameters
     ----------
@@ -168,6 +171,9 @@ def framework_drift(positions: ArrayLike, masses: ArrayLike, framework_mask: Arr
         Positive.
     framework_mask : (n_atoms,) array of bool
         The framework at rest by definition: P and S for Li in a thiophosphate.
+    cell : (3, 3) or (n_frames, 3, 3) array, Å, optional
+        Rows are the cell vectors; its corner is the origin. A cell that breathes carries the framework with it, which
+        is no drift.
 
     Returns
     -------
@@ -177,17 +183,22 @@ def framework_drift(positions: ArrayLike, masses: ArrayLike, framework_mask: Arr
     Raises
     ------
     BadInputError
-        Shapes that do not agree, masses that are not positive, or a mask that selects nothing.
+        Shapes that do not agree, masses that are not positive, a cell without volume, or a mask that selects nothing.
 
     Notes
     -----
-    ``R(t) - R(0)`` with ``R = Σ m_j r_j / Σ m_j`` over the framework's atoms.
+    ``R(t) - R(0)`` with ``R = Σ m_j r_j / Σ m_j`` over the framework's atoms; with a cell h, the displacement in
+    fractions of the cell, ``[R(t) h(t)⁻¹ - R(0) h(0)⁻¹] h(t)``, the same if h does not change.
 
     Examples
     --------
     >>> drifting = np.zeros((3, 2, 3)) + np.arange(3.0)[:, None, None]
     >>> framework_drift(drifting, [7.0, 31.0], [False, True])[:, 0].tolist()
     [0.0, 1.0, 2.0]
+    >>> breathing = np.array([10.0, 11.0])[:, None, None] * np.eye(3)
+    >>> still = np.array([[[0.5, 0.5, 0.5]]]) @ breathing
+    >>> framework_drift(still, [31.0], [True], breathing).round(9).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
     array = checked_positions(positions, minimum_frames=1)
     framework = checked_mask(framework_mask, array.shape[1], "framework")
@@ -206,6 +217,9 @@ def framework_drift(positions: ArrayLike, masses: ArrayLike, framework_mask: Arr
         ]
     )
     drift: FloatArray = centre - centre[0]
+    if cell is not None:
+        cells = checked_cells(cell, len(array))
+        drift -= centre[0] @ np.linalg.inv(cells[0]) @ (cells - cells[0])
     return drift
 
 

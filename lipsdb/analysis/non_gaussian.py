@@ -15,6 +15,7 @@ from lipsdb.errors import BadInputError
 
 GROUPS = 10  # of atoms, for the uncertainty
 PEAK_FACTOR = 2.0  # the parabola is fitted to the lags from t*/2 to 2 t*
+SMALLEST_ERROR = 1e-9  # of the peak time, relative; less is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +53,12 @@ class NonGaussianPeak:
     time_ps : float
         Peak time t*, ps.
     time_std_ps : float
-        Its standard error, ps; NaN without groups of atoms.
+        Its standard error, ps; NaN at the edge, without groups of atoms, or if it is below 1e-9 of t*, which is
+        rounding: all groups peak at the same lag.
     height : float
         α₂ there, dimensionless.
     height_std : float
-        Its standard error, dimensionless.
+        Its standard error, dimensionless; NaN without groups of atoms.
     at_edge : bool
         True if α₂ is largest at the first or last lag: then t* is only a bound, and no peak was seen.
     """
@@ -69,8 +71,11 @@ class NonGaussianPeak:
 
     @property
     def found(self) -> bool:
-        """Whether a peak lies within the lags and stands two standard errors above 0, the value of Gaussian motion."""
-        return bool(not self.at_edge and self.height > 0 and not self.height < 2.0 * self.height_std)
+        """Whether a peak lies within the lags and stands two standard errors above 0, the value of Gaussian motion.
+
+        Without a standard error it is not told from noise, and not found.
+        """
+        return bool(not self.at_edge and self.height > 0 and self.height >= 2.0 * self.height_std)
 
 
 def non_gaussian_parameter(
@@ -216,12 +221,15 @@ def non_gaussian_peak(
     tops = np.array([_parabola_top(logarithm, row) for row in left if np.isfinite(row).all()]).reshape(-1, 2)
     position_std, height_std = _jackknife_std(tops).tolist()
     time = float(np.exp(position))
+    at_edge = int(np.argmax(values)) in {0, times.size - 1}
+    if at_edge or position_std < SMALLEST_ERROR:
+        position_std = np.nan
     return NonGaussianPeak(
         time_ps=time,
         time_std_ps=time * position_std,
         height=height,
         height_std=height_std,
-        at_edge=int(np.argmax(values)) in {0, times.size - 1},
+        at_edge=at_edge,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 
@@ -46,6 +47,13 @@ def runs_of(classifier: Classifier, md: MolecularDynamics) -> list[int]:
     return [i for i, run in enumerate(md.expand()) if wanted is None or run["temperature_K"] in wanted]
 
 
+def _runs(classifier: Classifier, md: MolecularDynamics) -> Iterator[str]:
+    """What tells the runs of a classifier, so that one that several MD ask for counts once."""
+    settings = list(md.expand())
+    for i in runs_of(classifier, md):
+        yield json.dumps([md.structure, md.potential, settings[i]], sort_keys=True)
+
+
 def _missing_elements(
     place: YamlPath, classifier: Classifier, md: str, campaign: Campaign, elements: Mapping[str, set[str]]
 ) -> Iterator[Problem]:
@@ -72,7 +80,7 @@ def _temperature_problems(place: YamlPath, classifier: Classifier, campaign: Cam
 def _group_problems(place: YamlPath, classifier: Classifier, campaign: Campaign) -> Iterator[Problem]:
     if classifier.group_by != "run":
         return
-    n_runs = sum(len(runs_of(classifier, campaign.md[name])) for name in classifier.md)
+    n_runs = len({run for name in classifier.md for run in _runs(classifier, campaign.md[name])})
     n_held = math.ceil(classifier.test_fraction * n_runs)
     if n_runs - n_held < 1:
         yield Problem(

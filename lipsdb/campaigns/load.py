@@ -13,10 +13,10 @@ from lipsdb.campaigns.classifier_problems import classifier_problems
 from lipsdb.campaigns.dft_problems import dft_problems
 from lipsdb.campaigns.engines import settings_problems
 from lipsdb.campaigns.md import MolecularDynamics
-from lipsdb.campaigns.problems import Problem, describe_all, did_you_mean, marked_values
+from lipsdb.campaigns.problems import Problem, describe_all, did_you_mean, is_in, marked_values
 from lipsdb.campaigns.properties import Arrhenius, Diffusion, Elasticity, Lattice, OfRun, PredictionErrors
 from lipsdb.campaigns.schema import Campaign
-from lipsdb.campaigns.yaml_file import YamlFile, read_yaml
+from lipsdb.campaigns.yaml_file import YamlFile, YamlPath, read_yaml
 from lipsdb.errors import BadInputError
 
 # Tables that show nothing without a property of the same name, or of this kind.
@@ -140,6 +140,7 @@ def _consistency_problems(source: YamlFile, campaign: Campaign, check_files: boo
     yield from dft_problems(campaign, folder, elements, check_files=check_files)
     yield from classifier_problems(campaign, elements)
     yield from _element_problems(source, campaign, elements)
+    yield from _default_problems(source, campaign, elements)
     for name, prop in campaign.properties.items():
         if isinstance(prop, Arrhenius):
             yield from _arrhenius_problems(campaign, name, prop)
@@ -182,6 +183,27 @@ def _element_problems(source: YamlFile, campaign: Campaign, elements: dict[str, 
         if md is not None and present is not None and symbol not in present:
             where = f"not in the structure {md.structure}"
             yield Problem(path, f"received {symbol!r}, {where}{did_you_mean(symbol, present)}")
+
+
+def _default_problems(source: YamlFile, campaign: Campaign, elements: dict[str, set[str]]) -> Iterator[Problem]:
+    """Elements that a property has if none are named, and the structure of its MD doesn't hold."""
+    defaults: dict[YamlPath, list[str]] = {}
+    complete = {name: prop.model_dump(mode="json") for name, prop in campaign.properties.items()}
+    for path, node, symbol in marked_values(Campaign.model_json_schema(), {"properties": complete}):
+        field = path[:-1] if isinstance(path[-1], int) else path
+        if isinstance(symbol, str) and "is_element" in node and not is_in(source.data, field):
+            defaults.setdefault(field, []).append(symbol)
+    for field, symbols in defaults.items():
+        prop = campaign.properties[str(field[1])]
+        md = campaign.md[prop.of] if isinstance(prop, OfRun) else None
+        present = elements.get(md.structure) if md is not None else None
+        if md is not None and present is not None and not present.issuperset(symbols):
+            absent, there = sorted(set(symbols) - present), ", ".join(sorted(present))
+            yield Problem(
+                field,
+                f"is {', '.join(symbols)} if left out, but {', '.join(absent)} {'is' if len(absent) == 1 else 'are'} "
+                f"not in the structure {md.structure} (it has {there}): give {field[-1]}",
+            )
 
 
 def _arrhenius_problems(campaign: Campaign, name: str, prop: Arrhenius) -> Iterator[Problem]:

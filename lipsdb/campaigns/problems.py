@@ -118,14 +118,14 @@ def _describe_value(detail: ErrorDetails, path: YamlPath, data: object, schema: 
         most = kind == "too_long"
         limit = context["max_length"] if most else context["min_length"]
         message = f"must have at {'most' if most else 'least'} {limit} entries, has {context['actual_length']}"
-    if not at_key and not _is_in(data, path):
+    if not at_key and not is_in(data, path):
         return Problem(path, f"is missing, {message}{_meaning(schema, path, data)}")
     if isinstance(received, dict | list) and kind not in NEEDED:
         return Problem(path, message, at_key)
     return Problem(path, f"received {shown(received)}, {message}{_meaning(schema, path, data)}", at_key)
 
 
-def _is_in(data: object, path: YamlPath) -> bool:
+def is_in(data: object, path: YamlPath) -> bool:
     """Whether `data` holds something at `path`."""
     here: Any = data
     try:

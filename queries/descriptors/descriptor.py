@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 _CONDITIONS = {"structure": str, "formula": str, "potential_id": str}
-_CONDITIONS_OF_RUN = {**_CONDITIONS, "ensemble": str, "temperature_K": float, "seed": int}
+_CONDITIONS_OF_RUN = {**_CONDITIONS, "ensemble": str, "pressure_bar": float | None, "temperature_K": float, "seed": int}
 _UNITS = {
     "_A": "Å",
     "_A2": "Å²",
@@ -67,7 +67,7 @@ class Descriptor:
     published: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def _conditions(self) -> Mapping[str, type]:
+    def _conditions(self) -> Mapping[str, Any]:
         return _CONDITIONS_OF_RUN if self.of_run else _CONDITIONS
 
     @cached_property
@@ -82,7 +82,7 @@ class Descriptor:
 
     def aggregation(self, campaign: str | None = None) -> Aggregation:
         """The pipeline: one document a row."""
-        order = [name for name in self._conditions if name not in {"formula", "ensemble"}]
+        order = [name for name in self._conditions if name != "formula"]
         published = published_stages(campaign, "$conditions.structure") if self.published else []
         pipeline = [
             *select("properties", {"asked.property": self.kind}, campaign),
@@ -122,6 +122,7 @@ class Descriptor:
         """Lay the rows out as a table."""
         potential, notes = potential_columns(found) if found else ([], [])
         of_run = [
+            *_ensemble_columns(found if self.of_run else []),
             Column("T", "K", lambda row: f"{row.temperature_K:g}"),
             Column("seed", "", lambda row: row.seed),
         ]
@@ -154,3 +155,11 @@ class Descriptor:
             return None if value is None else Measured(value, getattr(row, error))
 
         return Column(base.replace("_", " "), unit, measured)
+
+
+def _ensemble_columns(rows: Sequence[Any]) -> list[Column]:
+    """Ensemble and pressure, if a pressure was set or the rows differ in them."""
+    if len({row.ensemble for row in rows}) < 2 and all(row.pressure_bar is None for row in rows):
+        return []
+    pressure = Column("p", "bar", lambda row: None if row.pressure_bar is None else f"{row.pressure_bar:g}")
+    return [Column("ensemble", "", lambda row: row.ensemble.upper()), pressure]

@@ -39,7 +39,9 @@ DESCRIPTORS = (
         (
             "standard errors from groups of atoms",
             "at the edge: the largest value is at the shortest or the longest lag, and the time only a bound; within "
-            "its error: the peak stands less than two standard errors above 0",
+            "its error: the peak stands less than two standard errors above 0; without an error: a single group of "
+            "atoms, such as one atom, which cannot tell a peak from noise; a time without an error at a peak: it is "
+            "the same lag without any group",
         ),
     ),
     Descriptor(

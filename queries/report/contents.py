@@ -70,37 +70,42 @@ class Contents:
         return self.properties.get(kind, [])
 
     def grouped(self, kind: str) -> dict[str, list[dict[str, Any]]]:
-        """Properties of single runs that belong in one figure: same name, structure and potential.
+        """Properties of single runs that belong in one figure: same name, structure, potential, ensemble and pressure.
 
         The keys say what they share, as far as it differs.
         """
-        groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
         for document in self.of(kind):
             conditions = document["answer"]["conditions"]
-            name = document["asked"]["parameters"].get("name", kind)
-            groups.setdefault((name, conditions["structure"], conditions["potential_id"]), []).append(document)
-        several = len({potential for _, _, potential in groups}) > 1
+            name, held = document["asked"]["parameters"].get("name", kind), _ensemble(conditions)
+            groups.setdefault((name, conditions["structure"], conditions["potential_id"], held), []).append(document)
+        potentials, ensembles = ({key[place] for key in groups} for place in (2, 3))
         return {
-            f"{name}: {structure}" + (f", {potential[:18]}" if several else ""): documents
-            for (name, structure, potential), documents in groups.items()
+            f"{name}: {structure}"
+            + (f", {potential[:18]}" if len(potentials) > 1 else "")
+            + (f", {held}" if len(ensembles) > 1 else ""): documents
+            for (name, structure, potential, held), documents in groups.items()
         }
 
     def alike(self, kind: str) -> dict[str, list[dict[str, Any]]]:
-        """Descriptors of a kind that belong in one figure: same structure, potential, classifier and parameters.
+        """Descriptors of a kind that belong in one figure: alike but for temperature and seed.
 
-        The keys say what they share, as far as it differs.
+        Structure, potential, ensemble, pressure, classifier and parameters are the same; the keys say what they share,
+        as far as it differs.
         """
-        groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
         for document in self.of(kind):
             conditions = document["answer"]["conditions"]
             others = {link["role"]: link["id"][:19] for link in document["inputs"] if link["role"] == "classifier"}
             parameters = json.dumps({**document["asked"]["parameters"], **others}, sort_keys=True)
-            groups.setdefault((conditions["structure"], conditions["potential_id"], parameters), []).append(document)
-        several = len({potential for _, potential, _ in groups}) > 1
-        differing = _differing([json.loads(parameters) for _, _, parameters in groups])
+            key = conditions["structure"], conditions["potential_id"], _ensemble(conditions), parameters
+            groups.setdefault(key, []).append(document)
+        potentials, ensembles = ({key[place] for key in groups} for place in (1, 2))
+        differing = _differing([json.loads(parameters) for *_, parameters in groups])
         found: dict[str, list[dict[str, Any]]] = {}
-        for ((structure, potential, _), documents), shared in zip(groups.items(), differing, strict=True):
-            title = ", ".join([structure, *([potential[:18]] if several else []), *shared])
+        for ((structure, potential, held, _), documents), shared in zip(groups.items(), differing, strict=True):
+            of_run = [*([potential[:18]] if len(potentials) > 1 else []), *([held] if len(ensembles) > 1 else [])]
+            title = ", ".join([structure, *of_run, *shared])
             if title in found:  # such as experiments of the same name
                 title += f", {documents[0]['_id'][:18]}"
             found[title] = documents
@@ -138,6 +143,18 @@ class Contents:
             and activity in {None, document["made_by"]["activity"]}
             and elsewhere == (document["made_by"].get("launchpad") not in {None, self.launchpad})
         ]
+
+
+def _ensemble(conditions: Mapping[str, Any]) -> str:
+    """Ensemble and pressure of a run; nothing for what is not of a run.
+
+    Examples
+    --------
+    >>> _ensemble({"ensemble": "npt", "pressure_bar": 1e4}), _ensemble({"ensemble": "nvt", "pressure_bar": None})
+    ('NPT 10000 bar', 'NVT')
+    """
+    pressure = conditions.get("pressure_bar")
+    return str(conditions.get("ensemble", "")).upper() + ("" if pressure is None else f" {pressure:g} bar")
 
 
 def _differing(parameters: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -181,7 +198,8 @@ def read_contents(database: Database, name: str) -> Contents:
     check_campaign(database, name)
     versions = list(database.query("campaigns", {"asked.name": name}, sort={"made_by.finished_at": -1, "_id": 1}))
     properties: dict[str, list[dict[str, Any]]] = {}
-    order = {"answer.conditions.structure": 1, "answer.conditions.temperature_K": 1, "answer.conditions.seed": 1}
+    conditions = ("structure", "ensemble", "pressure_bar", "temperature_K", "seed")
+    order = {f"answer.conditions.{condition}": 1 for condition in conditions}
     for document in _documents(database, "properties", name, order):
         properties.setdefault(document["asked"]["property"], []).append(document)
     return Contents(

@@ -13,6 +13,8 @@ from lipsdb.queries.report.contents import Contents
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from lipsdb.queries.figures.descriptors import Figure
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -126,17 +128,24 @@ def descriptor_drawings(contents: Contents) -> dict[str, list[Drawing]]:
     found: dict[str, list[Drawing]] = {}
     for kind, figure in FIGURES.items():
         for number, (title, documents) in enumerate(contents.alike(kind).items()):
-            drawn = drawing(
-                f"{kind.replace('_', '-')}-{number}",
-                figure.draw(documents),
-                documents,
-                figure.caption,
-                f"{figure.title}: {title}",
-            )
+            shown, caption = _drawn(figure, documents)
+            name = f"{kind.replace('_', '-')}-{number}"
+            drawn = drawing(name, shown, documents, caption, f"{figure.title}: {title}")
             found.setdefault(figure.family, []).append(drawn)
     for document in contents.classifiers:
         found.setdefault("softness", []).extend(_classifier_drawings(contents, document))
     return found
+
+
+def _drawn(figure: Figure, documents: Sequence[Mapping[str, Any]]) -> tuple[go.Figure, str]:
+    """A figure with its caption; an empty one that says what went wrong, rather than no report, if it has a defect."""
+    from lipsdb.queries.figures.theme import new_figure
+
+    try:
+        return figure.draw(documents), figure.caption
+    except Exception as error:
+        said = "could not be drawn, which is a defect of this program; please report it"
+        return new_figure(120), f"This figure {said}: {type(error).__name__}: {error}"
 
 
 def _classifier_drawings(contents: Contents, classifier: Mapping[str, Any]) -> Iterator[Drawing]:

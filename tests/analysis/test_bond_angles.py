@@ -101,6 +101,17 @@ def test_a_cell_for_each_frame_and_errors_from_blocks() -> None:
     assert np.isnan(bond_angles(positions[:1], cells[0], ["P", "S", "S"]).mean_error)
 
 
+def test_blocks_without_an_angle_are_left_out() -> None:
+    bent, straight = ([[0, 0, 0], [2.0, 0, 0], end] for end in ([0, 2.0, 0], [-2.0, 0, 0]))
+    apart = [[0, 0, 0], [4.0, 0, 0], [0, 4.0, 0]]
+    result = bond_angles(np.array([bent, apart, straight, apart]), 12.0 * np.eye(3), ["P", "S", "S"], n_blocks=4)
+    assert (result.n_angles, result.mean, result.bonds_per_centre) == (2, pytest.approx(135.0), 1.0)
+    assert result.mean_error == pytest.approx(45.0)  # of the two blocks that have one
+    assert np.isfinite(result.density_error).all()
+    alone = bond_angles(np.array([bent, apart]), 12.0 * np.eye(3), ["P", "S", "S"])
+    assert (alone.mean, np.isnan(alone.mean_error)) == (pytest.approx(90.0), True)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lipsdb.analysis import trajectory_arrays
 from lipsdb.analysis.displacement import (
+    framework_drift,
     loglog_slope,
     mean_squared_displacement,
     remove_drift,
@@ -208,3 +209,21 @@ def test_smoothing_leaves_out_what_is_not_positive_and_refuses_a_factor_below_on
     np.testing.assert_allclose(slope[[1, 3, 4, 5]], 1.0)
     with pytest.raises(BadInputError, match=r"smoothing factor is 0\.5"):
         loglog_slope([1.0, 2.0], [1.0, 2.0], factor=0.5)
+
+
+def test_a_cell_that_breathes_is_no_drift_and_drift_within_it_is() -> None:
+    rng = np.random.default_rng(4)
+    cells = (np.eye(3) + 0.1 * rng.normal(size=(3, 3))) * np.linspace(10.0, 11.0, 6)[:, None, None]
+    fractions, masses, framework = rng.uniform(-1.0, 2.0, (8, 3)), rng.uniform(1.0, 30.0, 8), np.arange(8) > 2
+    moved = 0.01 * np.arange(6)[:, None] * np.array([1.0, -2.0, 0.5])
+    positions = (fractions + moved[:, None]) @ cells
+    drift = framework_drift(positions, masses, framework, cells)
+    np.testing.assert_allclose(drift, np.einsum("fi,fij->fj", moved, cells), atol=1e-12)
+    assert np.abs(framework_drift(positions, masses, framework) - drift).max() > 0.1
+
+
+def test_drift_in_a_constant_cell_is_that_of_the_centre_of_mass() -> None:
+    positions = np.random.default_rng(5).normal(size=(5, 4, 3))
+    masses, framework = [1.0, 2.0, 3.0, 4.0], np.array([True, True, False, True])
+    plain = framework_drift(positions, masses, framework)
+    np.testing.assert_array_equal(framework_drift(positions, masses, framework, np.diag([3.1, 4.7, 5.3])), plain)

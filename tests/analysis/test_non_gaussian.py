@@ -110,6 +110,22 @@ def test_values_that_only_fall_have_no_peak_and_a_single_group_no_error() -> Non
     peak = non_gaussian_peak([1.0, 2.0, 4.0], [0.3, 0.2, 0.1])
     assert (peak.time_ps, peak.at_edge, peak.found) == (1.0, True, False)
     assert np.isnan(peak.time_std_ps)
+
+
+def test_rounding_is_no_error_of_the_time_and_without_an_error_no_peak_is_found() -> None:
+    times = np.geomspace(0.7, 70.0, 21)
+    falling = np.linspace(0.9, 0.1, 21)
+    edge = non_gaussian_peak(times, falling, np.linspace(0.9, 1.1, 10)[:, None] * falling)
+    assert edge.at_edge
+    assert np.isnan(edge.time_std_ps)
+    assert edge.height_std > 0
+    within = 0.8 - 0.1 * np.log(times / 3.0) ** 2
+    same = non_gaussian_peak(times, within, np.linspace(0.9, 1.1, 10)[:, None] * within)  # but for rounding
+    assert same.found
+    assert np.isnan(same.time_std_ps)
+    alone = non_gaussian_peak(times, within)
+    assert (alone.at_edge, alone.found) == (False, False)
+    assert np.isnan(alone.height_std)
     assert np.isnan(non_gaussian_parameter(walkers(0, 9, 4), n_groups=1).alpha2_std).all()
 
 

@@ -139,7 +139,13 @@ class Author:
         return self.put("property", {"property": kind, "parameters": {}}, answer, (), campaigns)
 
     def classifier(
-        self, runs: Sequence[dict[str, str]], campaigns: Sequence[str] = (), group_by: str = "ion", **answer: Any
+        self,
+        runs: Sequence[dict[str, str]],
+        campaigns: Sequence[str] = (),
+        group_by: str = "ion",
+        *,
+        balance: bool = True,
+        **answer: Any,
     ) -> dict[str, str]:
         """A classifier of two bins, trained on runs at 600 K: 3 of 4 samples are classified rightly."""
         found = {"n_samples": 400, "n_groups": 12, "accuracy": 0.75, "accuracy_low": 0.7, "accuracy_high": 0.8}
@@ -151,7 +157,7 @@ class Author:
         labels = {"immobile_below_A": 12.0, "hopping_from_A": 12.0, "regularisation_C": 0.1}
         counts = {"n_samples": 1600, "n_left_out": 0, "grid": [], "runs": of_runs}
         whole = {"features": features, **arrays, **labels, **counts, "train": found, "test": found} | answer
-        asked = {"method": "softness", "settings": {"group_by": group_by}}
+        asked = {"method": "softness", "settings": {"group_by": group_by, "balance": balance}}
         return self.put("classifier", asked, whole, [{"role": "run", **run} for run in runs], campaigns)
 
     def level(self, name: str, how_known: str = "named", code: str | None = None, **settings: Any) -> dict[str, str]:
@@ -310,7 +316,8 @@ class Author:
 
 
 def conditions() -> dict[str, Any]:
-    return {"structure": "beta", "formula": "Li3PS4", "potential_id": "potential-" + "0" * 24, "ensemble": "nvt"}
+    of_run = {"ensemble": "nvt", "pressure_bar": None}
+    return {"structure": "beta", "formula": "Li3PS4", "potential_id": "potential-" + "0" * 24, **of_run}
 
 
 def point(temperature: float, D: float, std: float, fickian: bool) -> dict[str, Any]:

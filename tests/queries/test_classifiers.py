@@ -38,15 +38,44 @@ def test_row_tells_training_choice_and_test(database: Database, author: Any, run
     assert "their test is too kind" in text
 
 
+@pytest.mark.parametrize("balance", [True, False])
 def test_an_accuracy_that_the_larger_class_explains_is_flagged(
-    database: Database, author: Any, runs: list[dict[str, str]]
+    database: Database, author: Any, runs: list[dict[str, str]], balance: bool
 ) -> None:
-    author.classifier(runs, group_by="run", test=TEST)
+    author.classifier(runs, group_by="run", balance=balance, test=TEST)
     (row,) = QUERIES["classifiers"].rows(database)
     assert row.flags == ("no better than chance",)
     text = render(QUERIES["classifiers"].table(database))
-    assert "not surely above that of always answering the larger class" in " ".join(text.split())
+    assert "its accuracy not above that of always answering the larger class" in " ".join(text.split())
     assert "too kind" not in text
+
+
+@pytest.mark.parametrize(
+    ("balance", "changes", "flags"),
+    [
+        # 0.02 below 0.85: the 1225 samples of 0.85 · 0.15 · (1.96 / 0.02)², of which 5 % and 95 % are worth 233
+        (True, {}, ()),
+        (False, {}, ("no better than chance",)),
+        (True, {"balanced_accuracy": 0.55}, ("no better than chance",)),  # 0.5 + 1.96 · 0.5 / √233 = 0.564
+        (True, {"balanced_accuracy": 0.58}, ()),
+        (True, {"balanced_accuracy": 0.15}, ("no better than chance",)),
+        (True, {"accuracy_low": 0.2}, ("no better than chance",)),  # of 1.5 samples nothing is known
+        (False, {"accuracy": 0.98, "accuracy_low": 0.96}, ()),
+        (True, {"accuracy": 1.0, "accuracy_low": 0.99, "balanced_accuracy": 1.0}, ()),
+    ],
+)
+def test_a_balanced_fit_is_measured_by_its_balanced_accuracy(
+    database: Database,
+    author: Any,
+    runs: list[dict[str, str]],
+    balance: bool,
+    changes: dict[str, float],
+    flags: tuple[str, ...],
+) -> None:
+    rare = {"accuracy": 0.85, "accuracy_low": 0.83, "accuracy_high": 0.87, "balanced_accuracy": 0.85, "majority": 0.95}
+    author.classifier(runs, balance=balance, test=TEST | rare | changes)
+    (row,) = QUERIES["classifiers"].rows(database)
+    assert row.flags == flags
 
 
 def test_what_stands_on_a_withdrawn_run_or_classifier_is_tainted(

@@ -95,6 +95,17 @@ def test_non_gaussian_parameter_is_that_of_its_definition(
     assert (square.x[0], square.y[0]) == (row.peak_time_ps, row.height)
 
 
+def test_a_single_atom_has_no_peak_of_the_non_gaussian_parameter(
+    database: Database, stored_run: Callable[..., dict[str, str]], measured: Measured
+) -> None:
+    steps = np.random.default_rng(1).normal(size=(200, 2, 3)) * np.array([1.0, 1e-3])[:, None]
+    run = stored_run(steps.cumsum(axis=0), 50.0 * np.eye(3), ["Li", "S"], 0.1)
+    measured("non_gaussian", run, elements=["Li"], framework=["S"])
+    row, _ = row_and_table(database, "non_gaussian")
+    assert row.peak in {"without an error", "at the edge"}
+    assert (row.peak_time_std_ps, row.height_std) == (None, None)
+
+
 def test_van_hove_counts_all_displacements_and_has_their_mean_square(
     database: Database, real_run: dict[str, str], loaded: LoadedRun, measured: Measured
 ) -> None:

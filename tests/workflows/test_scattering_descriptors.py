@@ -20,7 +20,7 @@ from lipsdb.workflows.campaign_questions import ask
 
 Measured = Callable[..., dict[str, Any]]
 DESCRIPTORS = Path(__file__).parents[2] / "campaigns" / "quickstart" / "descriptors.yaml"
-COARSE = {"q_max_per_A": 8.0, "dq_per_A": 0.1, "vectors_per_shell": 20, "every_ps": 2.0}
+COARSE = {"q_max_per_A": 8.0, "dq_per_A": 0.1, "vectors_per_shell": 20, "n_snapshots": 11}
 
 
 def write_curve(path: Path, q: np.ndarray, values: np.ndarray) -> str:
@@ -34,6 +34,8 @@ def test_structure_factor_of_beta_and_its_known_distance_from_made_up_curves(
 ) -> None:
     alone = measured("structure_factor", real_run, **COARSE)["answer"]
     assert np.isfinite(alone["partial"]).all()
+    assert alone["n_snapshots"] == 11
+    assert StructureFactor(kind="structure_factor", of="hot").parameters()["n_snapshots"] == 40  # frames are slow
     assert [row["radiation"] for row in alone["summary"]] == ["neutron", "xray"]
     # One tenth above everywhere: R = 100 * 0.1 / 1.1 %. An offset d: R = 100 * d * sqrt(n / sum of squares) %.
     q, used = alone["q_per_A"], alone["q_per_A"] > 2.0
@@ -71,7 +73,7 @@ def test_structure_factor_of_beta_and_its_known_distance_from_made_up_curves(
     np.testing.assert_allclose(points["more"], 1.1 * alone["S_neutron"])
     mean_square = alone["interference_xray_e2"] / (alone["S_xray"] - 1)
     np.testing.assert_allclose(points["shifted"], 1 + shifted / mean_square)
-    far = write_curve(tmp_path / "far.dat", np.array([20.0, 21.0]), np.ones(2))
+    far = write_curve(tmp_path / "far.dat", np.array([0.01, 7.99]), np.ones(2))
     with pytest.raises(BadInputError, match="holds 0 measured points"):
         measured("structure_factor", real_run, **COARSE, experiments=[{"file": far, "radiation": "xray", "form": "S"}])
 
@@ -144,7 +146,10 @@ def campaign_file(tmp_path: Path, **properties: Any) -> Path:
     [
         ({"experiments": [{"file": "none.dat"}]}, r"experiments\[0\]\.file: received 'none\.dat', no such file"),
         ({"experiments": [{"file": "words.dat"}]}, r"words\.dat:2: received 'one two': each line must"),
-        ({"experiments": [{"file": "one.dat", "from_per_A": 2.0}]}, r"one\.dat has 0 points from 2 to inf 1/Å"),
+        ({"experiments": [{"file": "one.dat", "from_per_A": 2.0}]}, r"one\.dat has 0 points from 2 to 15 1/Å"),
+        ({"experiments": [{"file": "nm.dat"}]}, r"nm\.dat has 0 points from 0 to 15 .*divide them by 10 if .* 1/nm"),
+        ({"experiments": [{"file": "wide.dat"}], "q_max_per_A": 3.0}, r"wide\.dat has 1 points .* to 20 1/Å: give"),
+        ({"every_ps": 1.0}, "every_ps: unknown key"),
         ({"experiments": [{"file": "one.dat", "to_per_A": 20.0}]}, r"to_per_A of an experiment \(20\) no larger"),
         ({"experiments": [{"file": "one.dat"}], "radiations": ["xray"]}, "must have neutron in radiations"),
         ({"scattering_lengths_fm": {"Na": 3.63}}, "received 'Na', not in the structure"),
@@ -158,6 +163,8 @@ def test_what_does_not_fit_is_found_before_anything_runs(
 ) -> None:
     (tmp_path / "words.dat").write_text("# Q S\none two\n")
     (tmp_path / "one.dat").write_text("1.0 1.0\n")
+    (tmp_path / "nm.dat").write_text("".join(f"{q} 1.0\n" for q in range(20, 30)))
+    (tmp_path / "wide.dat").write_text("2.0 1.0\n20.0 1.0\n")
     for curve in settings.get("experiments", []):
         curve |= {"radiation": "neutron", "form": "S"}
     with pytest.raises(BadInputError, match=expected):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
+from ruamel.yaml import YAML
 
 from lipsdb.campaigns.classifiers import Classifier
 from lipsdb.campaigns.load import load_campaign
@@ -118,6 +119,23 @@ def test_softness_is_stored_by_ion_by_frame_and_as_a_distribution(
     assert classifier["id"].startswith(row.classifier)
     assert -1 <= row.spearman <= 1
     assert row.order == "l = 6, all, Voronoi"
+    assert found["spearman_samples"] == 21 * 48
+
+
+def test_correlation_with_order_takes_whole_frames_evenly_and_no_more_samples_than_allowed(
+    database: Database,
+    train: Callable[..., dict[str, str]],
+    softness_of: Callable[..., dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    classifier = train()
+    with monkeypatch.context() as limited:
+        limited.setattr("lipsdb.workflows.properties.softness.MOST_SAMPLES", 11 * 48 + 20)
+        few = database.find(softness_of(classifier)["id"])["answer"]
+    all_of_those = database.find(softness_of(classifier, every_ps=2.0)["id"])["answer"]
+    assert few["n_frames"] == 21
+    assert few["spearman_samples"] == all_of_those["spearman_samples"] == 11 * 48
+    assert few["summary"][0]["spearman"] == pytest.approx(all_of_those["summary"][0]["spearman"], abs=1e-9)
 
 
 def test_softness_stands_on_its_classifier_and_that_on_its_runs(
@@ -192,10 +210,37 @@ def test_campaign_trains_on_the_runs_of_its_temperatures(
     asked = ask(database, load_campaign(path))
     trained = asked.classifiers["soft"]
     runs = [run.asked.settings for run in trained.parents()]
-    assert [(one["temperature_K"], one["seed"]) for one in runs] == [(800, 1), (800, 2), (1200, 1), (1200, 2)]
+    assert {(one["temperature_K"], one["seed"]) for one in runs} == {(800, 1), (800, 2), (1200, 1), (1200, 2)}
+    assert len(runs) == 4
     soft = asked.properties["how-soft"]
     assert len(soft) == 6
     assert all(question.parents()[1] is trained for question in soft)
     everything = list(asked)
     assert everything.count(trained) == 1
     assert everything.index(trained) < min(everything.index(question) for question in soft)
+
+
+def test_a_run_that_two_md_ask_for_is_trained_on_once_and_their_order_is_nothing(
+    database: Database, small_campaign: Callable[..., Path]
+) -> None:
+    path = small_campaign("soft", seeds=[1, 2], production_ps=20, dump_interval_fs=100)
+    yaml = YAML()
+    content = yaml.load(path.read_text())
+    content["md"]["again"] = {**content["md"]["hot"], "seeds": [2, 3]}
+    content["classifiers"] = {
+        name: {"md": md, "temperatures_K": [800], "group_by": "ion"}
+        for name, md in (("one", ["hot", "again"]), ("other", ["again", "hot"]))
+    }
+    with path.open("w") as stream:
+        yaml.dump(content, stream)
+    asked = ask(database, load_campaign(path)).classifiers
+    assert sorted(run.asked.settings["seed"] for run in asked["one"].parents()) == [1, 2, 3]
+    assert asked["one"].id(database) == asked["other"].id(database)
+
+    content["md"]["again"]["seeds"] = [1, 2]
+    for classifier in content["classifiers"].values():
+        classifier |= {"group_by": "run", "test_fraction": 0.6}
+    with path.open("w") as stream:
+        yaml.dump(content, stream)
+    with pytest.raises(BadInputError, match="there are 2 runs, of which 2 are held out"):
+        load_campaign(path)

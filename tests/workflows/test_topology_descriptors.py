@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from lipsdb.errors import BadInputError
 from lipsdb.queries.catalogue import QUERIES
 from lipsdb.queries.figures.descriptors import FIGURES
+from lipsdb.queries.report.contents import Contents
+from lipsdb.queries.report.drawings import descriptor_drawings
 from lipsdb.store.database import Database
 from lipsdb.workflows.properties import topology
 
@@ -58,6 +61,48 @@ def test_rings_of_lithium_in_a_real_run(database: Database, real_run: dict[str, 
     figure = FIGURES["rings"].draw([document])
     shown = 10 ** np.nanmax(np.array(figure.data[0].z, dtype=float))
     assert shown == pytest.approx(answer["density_per_A2"].max(), rel=1e-5)
+
+
+def test_rings_of_any_size_are_on_the_map(database: Database, stored_run: StoredRun, measured: Measured) -> None:
+    """Cubes with edges of 4 and of 10 Å, whose rings are born at 2 and 5 Å: both stand on one grid."""
+    found = []
+    for edge, temperature in ((4.0, 750.0), (10.0, 900.0)):
+        sites = edge * np.stack(np.meshgrid(*[np.arange(3)] * 3), axis=-1).reshape(1, -1, 3)
+        cell = 3 * edge * np.eye(3)
+        run = stored_run(np.repeat(sites, 2, axis=0), cell, ["Li"] * 27, 0.1, temperature_K=temperature)
+        found.append(measured("rings", run, n_snapshots=1))
+        answer = found[-1]["answer"]
+        area = np.diff(answer["birth_edges_A"])[0] * np.diff(answer["lifetime_edges_A"])[0]
+        assert answer["density_per_A2"].sum() * area == pytest.approx(1.0, abs=1e-6)
+        assert edge / 2 < answer["birth_edges_A"][-1] <= edge / 2 + 1
+        np.testing.assert_allclose(np.diff(answer["birth_edges_A"]), 0.02, rtol=1e-9)
+    cold, hot = FIGURES["rings"].draw(found).data
+    for trace, birth in ((cold, 2.0), (hot, 5.0)):
+        z = np.array(trace.z, dtype=float)
+        assert trace.x[np.nanargmax(np.nanmax(z, axis=0, initial=-9.0))] == pytest.approx(birth, abs=0.02)
+
+
+def test_a_map_without_rings_is_drawn_empty(real_run: dict[str, str], measured: Measured) -> None:
+    answer = measured("rings", real_run, n_snapshots=1)["answer"]
+    (trace,) = FIGURES["rings"].draw([{"answer": answer | {"density_per_A2": 0 * answer["density_per_A2"]}}]).data
+    assert np.isnan(np.array(trace.z, dtype=float)).all()
+
+
+def test_a_figure_that_cannot_be_drawn_says_so_in_its_place(
+    real_run: dict[str, str], measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(documents: object) -> None:
+        raise IndexError("no such bin")
+
+    kinds = {"rings": {"n_snapshots": 1}, "displacement": {}}
+    found = {kind: [measured(kind, real_run, **settings)] for kind, settings in kinds.items()}
+    monkeypatch.setitem(FIGURES, "rings", replace(FIGURES["rings"], draw=fail))
+    drawn = descriptor_drawings(Contents("", [], "", None, [], [], [], [], [], found))
+    (broken,), (whole,) = drawn["topology"], drawn["dynamics"]
+    assert "could not be drawn" in broken.caption
+    assert broken.caption.endswith("IndexError: no such bin")
+    assert broken.documents == [found["rings"][0]["_id"]]
+    assert whole.caption == FIGURES["displacement"].caption
 
 
 def test_many_pairs_are_thinned_and_it_is_said(

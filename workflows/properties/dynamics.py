@@ -6,17 +6,21 @@ All kernels take one thread: workers share the cores already, and the numbers do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lipsdb.documents.base import Input
 from lipsdb.documents.property import PropertyAsked
+from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Workplace
-from lipsdb.workflows.properties.group import group_name, group_positions
+from lipsdb.workflows.properties.group import distributions_of_group, flags_of, group_name, group_positions
 from lipsdb.workflows.properties.of_run import Result, known
-from lipsdb.workflows.runs import load_run
+from lipsdb.workflows.runs import LoadedRun, load_run
+
+if TYPE_CHECKING:
+    from lipsdb.analysis.non_gaussian import NonGaussianPeak
 
 _MOST_WINDOWS = 20  # of a displacement map that are stored …
 _MOST_PLACES = 500_000  # … with no more atoms in all of them: 8 MB, half of what a document holds
@@ -35,7 +39,7 @@ def measure_displacement(place: Workplace, asked: PropertyAsked, inputs: list[In
     found = msd_with_exponent(positions, lags, smoothing_factor=parameters["exponent_smoothing_factor"], threads=1)
     lag_ps = lags * run.frame_interval_ps
     row = {
-        **_group(positions, parameters),
+        **_group(run, positions, parameters),
         "lag_ps": float(lag_ps[-1]),
         "msd_A2": float(found.msd[-1, 3]),
         "msd_std_A2": known(found.msd_std[-1, 3]),
@@ -54,7 +58,7 @@ def measure_displacement(place: Workplace, asked: PropertyAsked, inputs: list[In
         "exponent": found.exponent,
         "exponent_std": found.exponent_std,
     }
-    return answer, place.watch.made_by(versions_of("scipy"))
+    return answer, place.watch.made_by(versions_of("scipy", *distributions_of_group(parameters)))
 
 
 def measure_non_gaussian(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -72,8 +76,8 @@ def measure_non_gaussian(place: Workplace, asked: PropertyAsked, inputs: list[In
     lag_ps = lags * run.frame_interval_ps
     peak = non_gaussian_peak(lag_ps, found.alpha2, found.leave_one_out)
     row = {
-        **_group(positions, parameters),
-        "peak": "found" if peak.found else "at the edge" if peak.at_edge else "within its error",
+        **_group(run, positions, parameters),
+        "peak": _kind_of_peak(peak),
         "peak_time_ps": peak.time_ps,
         "peak_time_std_ps": known(peak.time_std_ps),
         "height": peak.height,
@@ -91,7 +95,7 @@ def measure_non_gaussian(place: Workplace, asked: PropertyAsked, inputs: list[In
         "msd_A2": found.msd,
         "fourth_moment_A4": found.fourth,
     }
-    return answer, place.watch.made_by(versions_of("scipy"))
+    return answer, place.watch.made_by(versions_of("scipy", *distributions_of_group(parameters)))
 
 
 def measure_van_hove(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -105,7 +109,7 @@ def measure_van_hove(place: Workplace, asked: PropertyAsked, inputs: list[Input]
     found = self_van_hove(positions, lags, bin_width=parameters["dr_A"], largest=parameters["r_max_A"], threads=1)
     summary = [
         {
-            **_group(positions, parameters),
+            **_group(run, positions, parameters),
             "time_ps": time,
             "most_probable_A": float(most_probable),
             "r_max_A": float(found.edges[-1]),
@@ -121,7 +125,7 @@ def measure_van_hove(place: Workplace, asked: PropertyAsked, inputs: list[Input]
         "density_per_A": found.density,
         "beyond": found.beyond,
     }
-    return answer, place.watch.made_by(versions_of())
+    return answer, place.watch.made_by(versions_of(*distributions_of_group(parameters)))
 
 
 def measure_displacement_map(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -137,7 +141,7 @@ def measure_displacement_map(place: Workplace, asked: PropertyAsked, inputs: lis
     stored = np.unique(np.linspace(0, n_windows - 1, most).round().astype(int))
     mobile, means = found.mobile_fraction(parameters["mobile_threshold_A"]), found.distances.mean(axis=1)
     row = {
-        **_group(positions, parameters),
+        **_group(run, positions, parameters),
         "window_ps": parameters["window_ps"],
         "windows": n_windows,
         "mobile_beyond_A": parameters["mobile_threshold_A"],
@@ -157,7 +161,7 @@ def measure_displacement_map(place: Workplace, asked: PropertyAsked, inputs: lis
         "start_A": _wrapped(found.starts[stored], run.cell[found.origins[stored]]).astype(np.float32),
         "moved_A": found.distances[stored].astype(np.float32),
     }
-    return answer, place.watch.made_by(versions_of())
+    return answer, place.watch.made_by(versions_of(*distributions_of_group(parameters)))
 
 
 def measure_isotropy(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -168,6 +172,9 @@ def measure_isotropy(place: Workplace, asked: PropertyAsked, inputs: list[Input]
     for name in ("start_ps", "stop_ps"):
         run.frames_in(parameters[name], name)
     positions = group_positions(run, parameters)
+    if positions.shape[1] < 2:
+        remedy = "make the region larger" if parameters["region"] is not None else "name more elements"
+        raise BadInputError(f"the group ({group_name(parameters)}) has 1 atom; at least 2 are needed; {remedy}")
     found = diffusion_isotropy(
         positions,
         run.frame_interval_ps,
@@ -180,7 +187,7 @@ def measure_isotropy(place: Workplace, asked: PropertyAsked, inputs: list[Input]
     )
     low, high = found.isotropic_interval_95
     row: dict[str, Any] = {
-        **_group(positions, parameters),
+        **_group(run, positions, parameters),
         "normal": parameters["normal_axis"],
         "from_ps": found.start_ps,
         "to_ps": found.stop_ps,
@@ -196,11 +203,19 @@ def measure_isotropy(place: Workplace, asked: PropertyAsked, inputs: list[Input]
         "summary": [row],
         "xi_interval_95": [known(value) for value in found.interval_95],
     }
-    return answer, place.watch.made_by(versions_of("scipy"))
+    return answer, place.watch.made_by(versions_of("scipy", *distributions_of_group(parameters)))
 
 
-def _group(positions: np.ndarray, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {"of": group_name(parameters), "atoms": int(positions.shape[1])}
+def _group(run: LoadedRun, positions: np.ndarray, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {"of": group_name(parameters), "atoms": int(positions.shape[1]), "flags": flags_of(run)}
+
+
+def _kind_of_peak(peak: NonGaussianPeak) -> str:
+    if peak.found:
+        return "found"
+    if peak.at_edge:
+        return "at the edge"
+    return "without an error" if np.isnan(peak.height_std) else "within its error"
 
 
 def _wrapped(positions: np.ndarray, cells: np.ndarray) -> np.ndarray:

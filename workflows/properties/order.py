@@ -68,7 +68,7 @@ def measure_bond_order(place: Workplace, asked: PropertyAsked, inputs: list[Inpu
             [_histogram(found.averaged[:, :, k], _ORDER_EDGES) for k in range(len(found.degrees))]
         ),
     }
-    return answer, place.watch.made_by(versions_of("freud-analysis", "scipy"))
+    return answer, place.watch.made_by(versions_of("ase", "freud-analysis", "scipy"))
 
 
 def measure_disorder_parameter(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -110,7 +110,7 @@ def measure_disorder_parameter(place: Workplace, asked: PropertyAsked, inputs: l
         "edges": _DISORDER_EDGES,
         "S_histogram": histograms,
     }
-    return answer, place.watch.made_by(versions_of("freud-analysis", "scipy"))
+    return answer, place.watch.made_by(versions_of("ase", "freud-analysis", "scipy"))
 
 
 def measure_amorphisation(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:

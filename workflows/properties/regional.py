@@ -13,9 +13,16 @@ from lipsdb.documents.property import PropertyAsked
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Workplace
-from lipsdb.workflows.properties.group import everywhere, group_name, group_of
+from lipsdb.workflows.properties.group import (
+    distributions_of_group,
+    drift_of,
+    everywhere,
+    flags_of,
+    group_name,
+    group_of,
+)
 from lipsdb.workflows.properties.of_run import Result, known, mean_with_error
-from lipsdb.workflows.properties.regions import masks_of_regions
+from lipsdb.workflows.properties.regions import distributions_of, masks_of_regions
 from lipsdb.workflows.runs import LoadedRun, load_run
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def measure_regional_diffusion(place: Workplace, asked: PropertyAsked, inputs: l
     _frames(run, parameters, "fit_start_ps")
     group = everywhere(run, parameters)
     summary, curves = [], []
-    for name, inside in masks_of_regions(parameters["regions"], run, group.atoms, group.positions, group.drift):
+    for name, inside in masks_of_regions(parameters["regions"], run, group.atoms, group.drift):
         try:
             found = regional_diffusion(
                 group.positions,
@@ -57,7 +64,9 @@ def measure_regional_diffusion(place: Workplace, asked: PropertyAsked, inputs: l
             )
         except BadInputError as error:
             raise BadInputError(f"region {name}: {error}") from error
-        summary.append(_row(name, found, parameters))
+        row = _row(name, found, parameters)
+        row["flags"] += flags_of(run)
+        summary.append(row)
         curves.append(
             {
                 "region": name,
@@ -73,7 +82,8 @@ def measure_regional_diffusion(place: Workplace, asked: PropertyAsked, inputs: l
             }
         )
     answer = {"conditions": run.conditions, "summary": summary, "curves": curves}
-    return answer, place.watch.made_by(versions_of("scipy"))
+    versions = versions_of("scipy", *distributions_of(parameters["regions"].values()))
+    return answer, place.watch.made_by(versions)
 
 
 def measure_region_fractions(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -82,20 +92,20 @@ def measure_region_fractions(place: Workplace, asked: PropertyAsked, inputs: lis
 
     run, parameters = load_run(place.database, inputs[0].id), asked.parameters
     bridge = _frames(run, parameters, "bridge_ps")
-    group = everywhere(run, parameters)
+    ions, drift = np.flatnonzero(run.atoms_of(parameters["elements"])), drift_of(run, parameters["framework"])
     half = max(1, len(run.positions) // 2)
     lags = np.unique(np.append(0, np.geomspace(1, half, _MOST_LAGS)).round().astype(np.int64))
     lag_ps = lags * run.frame_interval_ps
     summary, fractions, stays = [], [], []
-    for name, inside in masks_of_regions(parameters["regions"], run, group.atoms, group.positions, group.drift):
-        (fraction,) = region_fractions({name: inside}, np.full(len(group.atoms), True)).values()
+    for name, inside in masks_of_regions(parameters["regions"], run, ions, drift):
+        (fraction,) = region_fractions({name: inside}, np.full(len(ions), True)).values()
         stay = residence(bridged_mask(inside, bridge), lags)
         mean, error = mean_with_error(100.0 * fraction)
         summary.append(
             {
                 "region": name,
                 "of": ", ".join(parameters["elements"]),
-                "ions": float(fraction.mean()) * len(group.atoms),
+                "ions": float(fraction.mean()) * len(ions),
                 "share_percent": mean,
                 "share_std_percent": error,
                 "residence_ps": _falls_below(lag_ps, stay.stayed, 1 / math.e),
@@ -106,14 +116,14 @@ def measure_region_fractions(place: Workplace, asked: PropertyAsked, inputs: lis
     answer = {
         "conditions": run.conditions,
         "summary": summary,
-        "n_ions": len(group.atoms),
+        "n_ions": len(ions),
         "regions": list(parameters["regions"]),
         "time_ps": np.arange(len(run.positions)) * run.frame_interval_ps,
         "fractions": np.array(fractions),
         "lag_ps": lag_ps,
         "stays": stays,
     }
-    return answer, place.watch.made_by(versions_of("numpy"))
+    return answer, place.watch.made_by(versions_of(*distributions_of(parameters["regions"].values())))
 
 
 def measure_ion_paths(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -144,6 +154,7 @@ def measure_ion_paths(place: Workplace, asked: PropertyAsked, inputs: list[Input
             "ion": int(ion),
             "farthest_A": float(distances.max()),
             "net_A": float(distances[-1]),
+            "flags": flags_of(run),
         }
         for ion, distances in zip(group.atoms[chosen], away.T, strict=True)
     ]
@@ -158,7 +169,7 @@ def measure_ion_paths(place: Workplace, asked: PropertyAsked, inputs: list[Input
         "wrapped_A": found.wrapped.astype(np.float32),
         "crossings": found.crossings,
     }
-    return answer, place.watch.made_by(versions_of("numpy"))
+    return answer, place.watch.made_by(versions_of(*distributions_of_group(parameters)))
 
 
 def _frames(run: LoadedRun, parameters: Mapping[str, Any], name: str) -> int:

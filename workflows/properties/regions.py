@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ _Given = Mapping[str, Any]
 
 
 def masks_of_regions(
-    regions: Mapping[str, _Given], run: LoadedRun, atoms: np.ndarray, positions: np.ndarray, drift: np.ndarray
+    regions: Mapping[str, _Given], run: LoadedRun, atoms: np.ndarray, drift: np.ndarray
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Whether each of some atoms is in each region in each frame.
 
@@ -28,9 +28,8 @@ def masks_of_regions(
     run : LoadedRun
     atoms : (n_group,) array of int
         Indices of the atoms in the run, rising.
-    positions : (n_frames, n_group, 3) array, Å
-        Theirs, without the drift of the framework: regions move with it.
     drift : (n_frames, 3) array, Å
+        Of the framework: regions move with it.
 
     Yields
     ------
@@ -42,17 +41,27 @@ def masks_of_regions(
     BadInputError
         If the phases of the slabs cannot be told, or a time does not fit the run's frames.
     """
-    from lipsdb.analysis.regions import region_mask
-
-    told: dict[str, np.ndarray] = {}  # phases of slabs, which several regions may share
+    told: dict[str, np.ndarray] = {}  # phases of slabs and bond order, which several regions may share
     for name, region in regions.items():
         if "bond_order" in region:
-            inside = _by_bond_order(region["bond_order"], run, atoms)
+            inside = _by_bond_order(region["bond_order"], run, atoms, told)
         elif "amorphisation" in region:
-            inside = region_mask(_phase(region["amorphisation"], run, drift, told), positions, run.cell)
+            inside = _by_place(_phase(region["amorphisation"], run, drift, told), run, atoms, drift)
         else:
-            inside = region_mask(_shape(region), positions, run.cell)
+            inside = _by_place(_shape(region), run, atoms, drift)
         yield name, ~inside if region.get("outside", False) else inside
+
+
+def distributions_of(regions: Iterable[_Given]) -> tuple[str, ...]:
+    """Libraries that decide which atoms are in regions.
+
+    Examples
+    --------
+    >>> distributions_of([{"slab": {}}, {"amorphisation": {}}, {"bond_order": {}, "outside": True}])
+    ('ase', 'freud-analysis', 'scipy')
+    """
+    needed = {"bond_order": ("ase", "freud-analysis", "scipy"), "amorphisation": ("scipy",)}
+    return tuple(sorted({name for region in regions for kind in region for name in needed.get(kind, ())}))
 
 
 def described(region: _Given) -> str:
@@ -77,6 +86,16 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(_words, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _by_place(region: Any, run: LoadedRun, atoms: np.ndarray, drift: np.ndarray) -> np.ndarray:
+    from lipsdb.analysis.regions import region_mask
+    from lipsdb.analysis.trajectory_arrays import blocks
+
+    inside = np.empty((len(run.positions), len(atoms)), dtype=np.bool_)
+    for frames in blocks(len(inside), 8 * 3 * len(atoms)):
+        inside[frames] = region_mask(region, run.positions[frames][:, atoms], run.cell[frames], drift=drift[frames])
+    return inside
 
 
 def _shape(region: _Given) -> Any:
@@ -115,9 +134,24 @@ def _phases_of_slabs(given: _Given, run: LoadedRun, drift: np.ndarray) -> np.nda
     return slabs.phases.astype(np.float64)
 
 
-def _by_bond_order(given: _Given, run: LoadedRun, atoms: np.ndarray) -> np.ndarray:
-    from lipsdb.analysis.bond_order import bond_order
+def _by_bond_order(given: _Given, run: LoadedRun, atoms: np.ndarray, told: dict[str, np.ndarray]) -> np.ndarray:
     from lipsdb.analysis.region_membership import scalar_mask
+
+    order = json.dumps({**given, "lower": None, "upper": None, "time_average": None}, sort_keys=True)
+    if order not in told:
+        told[order] = _averaged_order(given, run, atoms)
+    return scalar_mask(
+        told[order],
+        len(run.positions),
+        lower=-np.inf if given["lower"] is None else given["lower"],
+        upper=np.inf if given["upper"] is None else given["upper"],
+        averaged=given["time_average"],
+        sampled_frames=_frames(run, given["every_ps"]),
+    )
+
+
+def _averaged_order(given: _Given, run: LoadedRun, atoms: np.ndarray) -> np.ndarray:
+    from lipsdb.analysis.bond_order import bond_order
 
     sampled = run.every(given["every_ps"])
     found = bond_order(
@@ -129,14 +163,7 @@ def _by_bond_order(given: _Given, run: LoadedRun, atoms: np.ndarray) -> np.ndarr
         cutoff=given["cutoff_A"],
         number=given["n_neighbours"],
     )
-    return scalar_mask(
-        found.averaged[:, :, 0],
-        len(run.positions),
-        lower=-np.inf if given["lower"] is None else given["lower"],
-        upper=np.inf if given["upper"] is None else given["upper"],
-        averaged=given["time_average"],
-        sampled_frames=_frames(run, given["every_ps"]),
-    )
+    return found.averaged[:, :, 0]
 
 
 def _frames(run: LoadedRun, every_ps: float | None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,9 @@ def measure_structure_factor(place: Workplace, asked: PropertyAsked, inputs: lis
     from lipsdb.analysis.scattering_curves import first_sharp_peak, neutron_structure_factor, xray_structure_factor
 
     parameters = asked.parameters
-    run = load_run(place.database, inputs[0].id).every(parameters["every_ps"])
-    factor = _partials(run, parameters)
+    run = load_run(place.database, inputs[0].id)
+    frames = run.snapshots(parameters["n_snapshots"])
+    factor = _partials(replace(run, positions=run.positions[frames], cell=run.cell[frames]), parameters)
     summary, compared = [], []
     curves: dict[str, np.ndarray] = {}
     for radiation in parameters["radiations"]:
@@ -48,7 +50,7 @@ def measure_structure_factor(place: Workplace, asked: PropertyAsked, inputs: lis
         "conditions": run.conditions,
         "summary": summary,
         "elements": list(factor.elements),
-        "n_frames": len(run.positions),
+        "n_snapshots": len(frames),
         "resolution_per_A": factor.resolution,
         "q_per_A": factor.q,
         "partial": factor.partial,

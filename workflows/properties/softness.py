@@ -16,6 +16,8 @@ from lipsdb.workflows.properties.of_run import Result, known, mean_with_error
 from lipsdb.workflows.runs import LoadedRun, load_run
 from lipsdb.workflows.softness import classifier_of, features_at, motion_of
 
+MOST_SAMPLES = 1_000_000  # ions times frames that are correlated with bond order
+
 
 @dataclass
 class SoftnessMaker(QuestionMaker):
@@ -80,7 +82,8 @@ def measure_softness(place: Workplace, asked: PropertyAsked, inputs: list[Input]
 
     Notes
     -----
-    The correlation is Spearman's over ions and frames; its error draws ions, since the frames of one are alike.
+    The correlation is Spearman's over ions and frames, of very many frames over evenly spaced ones; its error draws
+    ions, since the frames of one are alike.
     """
     from lipsdb.analysis.softness import softness
 
@@ -98,7 +101,7 @@ def measure_softness(place: Workplace, asked: PropertyAsked, inputs: list[Input]
     )
     mean, error = mean_with_error(values.mean(axis=1))
     soft, soft_error = mean_with_error(100.0 * (values > 0).mean(axis=1))
-    spearman, spearman_error = _correlation_with_order(run, ions, values, parameters)
+    spearman, spearman_error, n_samples = _correlation_with_order(run, ions, values, parameters)
     edges, density = _density(values, parameters["bin_width"])
     answer = {
         "conditions": run.conditions,
@@ -117,25 +120,33 @@ def measure_softness(place: Workplace, asked: PropertyAsked, inputs: list[Input]
             }
         ],
         "n_frames": len(values),
+        "spearman_samples": n_samples,
         "atoms": np.flatnonzero(ions),
         "S_of_atoms": values.mean(axis=0),
         "S_by_frame": values.mean(axis=1),
         "edges": edges,
         "S_density": density,
     }
-    return answer, place.watch.made_by(versions_of("scikit-learn", "pymatgen", "freud-analysis", "scipy"))
+    return answer, place.watch.made_by(versions_of("ase", "scikit-learn", "pymatgen", "freud-analysis", "scipy"))
 
 
 def _correlation_with_order(
     run: LoadedRun, ions: np.ndarray, values: np.ndarray, parameters: dict[str, Any]
-) -> tuple[float | None, float | None]:
-    """Spearman's coefficient of softness and averaged bond order, with its error; None if one of them is constant."""
+) -> tuple[float | None, float | None, int]:
+    """Spearman's coefficient of softness and averaged bond order, with its error, and the number of samples.
+
+    The first two are None if softness or order is constant.
+    """
     from lipsdb.analysis.bond_order import bond_order
     from lipsdb.analysis.correlation import correlation
 
+    n_frames, n_ions = values.shape
+    most = min(n_frames, max(1, MOST_SAMPLES // n_ions))
+    frames = np.linspace(0, n_frames - 1, most).round().astype(int)
+    values = values[frames]
     order = bond_order(
-        run.positions,
-        run.cell,
+        run.positions[frames],
+        run.cell[frames],
         ions,
         run.atoms_of(parameters["order_neighbours"]),
         degrees=(parameters["order_degree"],),
@@ -145,10 +156,10 @@ def _correlation_with_order(
     there = ~np.isnan(order)
     numbers = np.broadcast_to(np.arange(values.shape[1]), values.shape)[there]
     if len(np.unique(numbers)) < 2 or np.ptp(order[there]) == 0 or np.ptp(values[there]) == 0:
-        return None, None
+        return None, None, int(there.sum())
     generator = np.random.default_rng(parameters["seed"])
     found = correlation(values[there], order[there], generator, groups=numbers, resamples=parameters["resamples"])
-    return known(found.spearman), known(found.spearman_error)
+    return known(found.spearman), known(found.spearman_error), found.n_samples
 
 
 def _order_in_words(parameters: dict[str, Any]) -> str:

@@ -8,8 +8,9 @@ from lipsdb.documents.base import Input
 from lipsdb.documents.property import PropertyAsked
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Workplace
+from lipsdb.workflows.properties.group import drift_of
 from lipsdb.workflows.properties.of_run import Result, known
-from lipsdb.workflows.runs import LoadedRun, load_run
+from lipsdb.workflows.runs import load_run
 
 
 def measure_voronoi_volumes(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -59,7 +60,7 @@ def measure_profile(place: Workplace, asked: PropertyAsked, inputs: list[Input])
 
     parameters = asked.parameters
     run = load_run(place.database, inputs[0].id).every(parameters["every_ps"])
-    drift, axis = _drift(run, parameters["framework"]), parameters["axis"]
+    drift, axis = drift_of(run, parameters["framework"]), parameters["axis"]
     slabs = density_profile(
         run.positions, run.cell, run.symbols, run.masses, axis=axis, bin_width=parameters["bin_width_A"], drift=drift
     )
@@ -120,7 +121,7 @@ def measure_density_map(place: Workplace, asked: PropertyAsked, inputs: list[Inp
         run.atoms_of(parameters["elements"]),
         axes=(first, second),
         bin_width=parameters["bin_width_A"],
-        drift=_drift(run, parameters["framework"]),
+        drift=drift_of(run, parameters["framework"]),
     )
     mean = float(found.density.mean())
     row = {
@@ -153,10 +154,3 @@ def _area_of_half(density: np.ndarray) -> float:
     """
     share = np.append(0.0, np.cumsum(np.sort(density, axis=None)[::-1]) / density.sum())
     return float(np.interp(0.5, share, np.linspace(0.0, 1.0, len(share))))
-
-
-def _drift(run: LoadedRun, framework: list[str] | None) -> np.ndarray | None:
-    """Displacement of the framework since the first frame, Å."""
-    from lipsdb.analysis.displacement import framework_drift
-
-    return None if framework is None else framework_drift(run.positions, run.masses, run.atoms_of(framework))

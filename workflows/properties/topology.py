@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_PAIRS = 200_000  # that are stored of a run: 2.4 MB
 LARGEST_RING = 12
+LARGEST_STEP_A = 0.5  # that ends of a heat map are rounded up to, or one bin
+SMOOTHED_TO = 4  # standard deviations of the Gaussian, where scipy cuts it off
 
 
 def measure_rings(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -> Result:
@@ -27,8 +29,7 @@ def measure_rings(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -
 
     parameters, run = asked.parameters, load_run(place.database, inputs[0].id)
     ions = run.atoms_of(parameters["elements"])
-    n_frames = len(run.positions)
-    frames = np.linspace(0, n_frames - 1, min(parameters["n_snapshots"], n_frames)).round().astype(int)
+    frames = run.snapshots(parameters["n_snapshots"])
     diagram = ring_persistence(run.positions, run.cell, ions, frames=frames)
     median_birth = _weighted_median(diagram)
     summary = []
@@ -44,7 +45,9 @@ def measure_rings(place: Workplace, asked: PropertyAsked, inputs: list[Input]) -
                 "median_birth_A": median_birth,
             }
         )
-    heat = smoothed_diagram(diagram, spacing=parameters["bin_A"], smoothing=parameters["smoothing_A"])
+    spacing, smoothing = parameters["bin_A"], parameters["smoothing_A"]
+    maximum = _end(diagram.births, spacing, smoothing), _end(diagram.lifetimes, spacing, smoothing)
+    heat = smoothed_diagram(diagram, maximum=maximum, spacing=spacing, smoothing=smoothing)
     shown = int(frames[-1])
     rings = representative_rings(
         run.positions,
@@ -74,6 +77,20 @@ def _pairs(diagram: RingDiagram) -> dict[str, Any]:
     every = -(-len(diagram.births) // MOST_PAIRS)
     columns = {"births_A": diagram.births, "deaths_A": diagram.deaths, "weights": diagram.weights}
     return {"every_nth_ring": every} | {name: values[::every].astype("f4") for name, values in columns.items()}
+
+
+def _end(values: np.ndarray, spacing: float, smoothing: float) -> float:
+    """End of a heat map's axis, Å: beyond all that the largest value is smoothed to, rounded up to about 0.5 Å.
+
+    Always a whole number of bins, so that bins of different runs are the same and only their number differs.
+
+    Examples
+    --------
+    >>> _end(np.array([1.0, 5.1]), 0.02, 0.06), _end(np.array([1.0]), 0.25, 0.1)
+    (5.5, 1.5)
+    """
+    step = spacing * np.ceil(LARGEST_STEP_A / spacing - 1e-9)
+    return float(step * np.ceil((values.max() + SMOOTHED_TO * smoothing) / step))
 
 
 def _weighted_median(diagram: RingDiagram) -> float:

@@ -78,4 +78,5 @@ class Elasticity(CampaignModel):
 
     def parameters(self) -> dict[str, Any]:
         """What changes the answer, complete."""
-        return self.model_dump(mode="json", exclude={"kind", "structure", "potential", "ranks"})
+        asked = self.model_dump(mode="json", exclude={"kind", "structure", "potential", "ranks"})
+        return asked | {"strain_amplitudes": sorted(self.strain_amplitudes)}

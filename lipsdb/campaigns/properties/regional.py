@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lipsdb.campaigns.base import Positive, Unique
 from lipsdb.campaigns.properties.group import OfGroup, OfIons
@@ -56,6 +56,14 @@ class RegionalDiffusion(_InRegions):
     normal_axis: Cartesian = Field(
         default="z", description="Cartesian axis normal to the boundary, for the isotropy: x, y or z"
     )
+
+    @model_validator(mode="after")
+    def _only_what_has_a_meaning(self) -> RegionalDiffusion:
+        if "share" in self.model_fields_set and self.assignment != "whole":
+            raise ValueError("must not have share without assignment: whole")
+        if "least_retention" in self.model_fields_set and self.assignment == "whole":
+            raise ValueError("must not have least_retention with assignment: whole")
+        return self
 
 
 class RegionFractions(_InRegions):

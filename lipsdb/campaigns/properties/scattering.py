@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lipsdb.campaigns.base import CampaignModel, Element, Positive, Text, Unique
 from lipsdb.campaigns.problems import did_you_mean
-from lipsdb.campaigns.properties.of_run import OfFrames
+from lipsdb.campaigns.properties.of_run import OfRun
 from lipsdb.campaigns.yaml_file import YamlPath
 from lipsdb.errors import BadInputError
 
@@ -48,8 +48,8 @@ class MeasuredCurve(CampaignModel):
             raise ValueError(f"must have from_per_A ({self.from_per_A:g}) below to_per_A ({self.to_per_A:g})")
         return self
 
-    def read(self, folder: Path) -> tuple[list[float], list[float]]:
-        """Q (1/Å) and values of the file; `folder` is the campaign file's.
+    def read(self, folder: Path, q_max_per_A: float) -> tuple[list[float], list[float]]:
+        """Q (1/Å) and values of the file; `folder` is the campaign file's, `q_max_per_A` the largest Q computed.
 
         Raises
         ------
@@ -57,12 +57,13 @@ class MeasuredCurve(CampaignModel):
             If it is not two columns of numbers, with at least two points in the range that is compared.
         """
         q, values = read_two_columns(folder / self.file)
-        first, last = self.from_per_A or 0.0, self.to_per_A or math.inf
+        first, last = self.from_per_A or 0.0, min(self.to_per_A or math.inf, q_max_per_A)
         within = sum(first <= one <= last for one in q)
         if within < 2:
             raise BadInputError(
                 f"{self.file} has {within} points from {first:g} to {last:g} 1/Å, its Q go from {min(q):g} to "
-                f"{max(q):g} 1/Å: give a range with two points or more"
+                f"{max(q):g} 1/Å: {'divide them by 10 if they are in 1/nm, or ' * (min(q) > q_max_per_A)}give a range "
+                "with two points or more, up to q_max_per_A"
             )
         return q, values
 
@@ -102,7 +103,7 @@ def read_two_columns(path: Path) -> tuple[list[float], list[float]]:
     return [q for q, _ in points], [value for _, value in points]
 
 
-class StructureFactor(OfFrames):
+class StructureFactor(OfRun):
     """Partial structure factors, what neutrons and X-rays see of them, and how far that is from experiments."""
 
     kind: Literal["structure_factor"] = Field(description="structure_factor")
@@ -110,6 +111,12 @@ class StructureFactor(OfFrames):
         default="direct",
         description="direct: from the wave vectors of the cell, exact in cells of any size; fourier: from g(r), which "
         "blurs S(Q) by 5 / (half the cell's width)",
+    )
+    n_snapshots: int = Field(
+        default=40,
+        ge=1,
+        description="frames that are looked at, evenly over the run; all if it has fewer; one of 10⁴ atoms takes about "
+        "3 s with direct; no unit",
     )
     q_max_per_A: float = Field(default=15.0, gt=0, le=25, description="largest Q, 1/Å")
     dq_per_A: Positive = Field(default=0.05, description="width of the shells in Q, 1/Å")
@@ -145,7 +152,7 @@ class StructureFactor(OfFrames):
         other = {field for method, fields in _OF_METHOD.items() if method != self.method for field in fields}
         experiments = []
         for curve in self.experiments:
-            q, values = curve.read(folder)
+            q, values = curve.read(folder, self.q_max_per_A)
             settings = curve.model_dump(mode="json", exclude={"file"})
             name = curve.name or Path(curve.file).stem
             experiments.append(settings | {"name": name, "q_per_A": q, "values": values})
@@ -159,7 +166,7 @@ class StructureFactor(OfFrames):
         if folder is not None:
             for i, curve in enumerate(self.experiments):
                 try:
-                    curve.read(folder)
+                    curve.read(folder, self.q_max_per_A)
                 except BadInputError as error:
                     yield ("experiments", i, "file"), str(error)
 

@@ -16,6 +16,11 @@ class VoronoiVolumes(OfFrames):
     """Volumes of the Voronoi cells of chosen atoms among all."""
 
     kind: Literal["voronoi_volumes"] = Field(description="voronoi_volumes")
+    every_ps: Positive | None = Field(
+        default=None,
+        description="time between the frames that are looked at, ps; all frames if left out, of which one of 10⁴ atoms "
+        "takes about 0.3 s",
+    )
     elements: Elements = Field(default=["Li"], description="elements of the atoms whose volumes are wanted")
     bin_width_A3: Positive = Field(default=0.5, description="width of the bins of the distribution, Å³")
 

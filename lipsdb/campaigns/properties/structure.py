@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from lipsdb.campaigns.base import Element, Positive
 from lipsdb.campaigns.properties.of_run import OfFrames, OfRun
+from lipsdb.campaigns.yaml_file import YamlPath
 
 
 class Coordination(OfRun):
@@ -55,3 +58,9 @@ class ThiophosphateUnits(OfFrames):
     cutoff_p_s_A: Positive = Field(default=2.5, description="P and S closer than this are bonded, Å")
     cutoff_p_p_A: Positive = Field(default=2.6, description="two P closer than this are bonded, Å")
     cutoff_s_s_A: Positive = Field(default=2.4, description="two S closer than this are bonded, Å")
+
+    def problems(self, elements: Collection[str] | None, folder: Path | None) -> Iterator[tuple[YamlPath, str]]:
+        """A structure without P or S."""
+        if elements is not None and not {"P", "S"} <= set(elements):
+            there = ", ".join(sorted(elements))
+            yield ("of",), f"the structure has {there}, must have P and S: name an MD of a thiophosphate"
