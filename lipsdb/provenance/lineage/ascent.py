@@ -58,16 +58,16 @@ def links_of_datasets(database: Database, ids: Sequence[str]) -> dict[str, _Link
     """Inputs of datasets, tens of thousands each, as they stand there."""
     datasets = database.collection(RESULTS["dataset"])
 
-    def ask(id_: str) -> bytes:
-        return b"".join(datasets.find_raw_batches({"_id": id_}, {"inputs": 1}))
+    def ask(id_: str) -> tuple[dict[str, Any], bytes | None]:
+        raw = b"".join(datasets.find_raw_batches({"_id": id_}, {"inputs": 1}))
+        return read(raw) if raw else ({}, b"")
 
     found: dict[str, _Links] = {}
-    for id_, raw in zip(ids, side_by_side(ask, ids), strict=True):
-        document, packed = read(raw) if raw else ({}, b"")
-        if packed is None:
+    for id_, (document, bulk) in zip(ids, side_by_side(ask, ids), strict=True):
+        if bulk is None:
             found[id_] = _Links.of(links_of(document))
             continue
-        links = np.frombuffer(packed, RECORD)
+        links = np.frombuffer(bulk, RECORD)
         is_label = (links["id"] >= _FIRST_LABEL) & (links["id"] < _AFTER_LABELS)
         others = zip(*unpacked(links[~is_label]), strict=True)
         # the role follows from the kind (`lipsdb.documents.dataset`)
@@ -151,10 +151,11 @@ class Ascent:
         """Compare the members of groups with what was recorded of them; tell what they were made from."""
         odd: dict[str, dict[str, tuple[str | None, State]]] = {}
         for name in sorted(groups, key=lambda name: -len(groups[name])):  # the small ones are often parts of the large
-            here, _ = self._here.state_of(groups[name].links)
+            here, same = self._here.state_of(groups[name].links)
             if not here.all():
                 self._find(ids_of(groups[name].links[~here]))
-            odd[name] = self._odd(groups[name])
+                here, same = self._here.state_of(groups[name].links)
+            odd[name] = {} if same.all() else self._odd(groups[name], here, same)
         of_labels = self._of_labels({name: some for name, some in groups.items() if name.startswith(_LABELS)}, odd)
         found: dict[str, _Links] = {}
         for name, some in groups.items():
@@ -174,10 +175,11 @@ class Ascent:
 
             def ask(batch: list[str]) -> bytes:
                 wanted = {"_id": {"$in": batch}}  # the index has the content hash, too
-                return b"".join(collection.find_raw_batches(wanted, {"_id": 1, "content": 1}, batch_size=ANSWER))
+                found = collection.find_raw_batches(wanted, {"_id": 1, "content": 1}, batch_size=ANSWER)
+                return read_contents(b"".join(found))
 
-            for raw in side_by_side(ask, list(batches(sorted(ids)))):
-                self._here.add(read_contents(raw))
+            for some in side_by_side(ask, list(batches(sorted(ids)))):
+                self._here.add(some)
         else:
             for batch in batches(ids):
                 for document in collection.find({"_id": {"$in": batch}}, _LINKS, batch_size=ANSWER):
@@ -220,13 +222,10 @@ class Ascent:
             levels[count["level_of_theory"]] += count["n"]
         return Group(name, members.kind, len(members), systems, levels, +states, members, odd)
 
-    def _odd(self, members: Members) -> dict[str, tuple[str | None, State]]:
+    def _odd(self, members: Members, here: np.ndarray, same: np.ndarray) -> dict[str, tuple[str | None, State]]:
         """Content hash now and state of those that are not here as they were recorded."""
         from lipsdb.store.database import EXTERNALS
 
-        here, same = self._here.state_of(members.links)
-        if same.all():
-            return {}
         changed, absent = ids_of(members.links[here & ~same]), Members(members.links[~here])
         now = contents_of(self.database, COLLECTIONS[members.kind], changed)
         found: dict[str, tuple[str | None, State]] = {id_: (now.get(id_), "changed") for id_ in changed}
