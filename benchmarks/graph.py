@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import multiprocessing
 import statistics
 import tempfile
@@ -30,6 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 from made_up_campaign import HOSTS, MadeUpCampaign
 from pymongo.errors import PyMongoError
 
@@ -133,7 +133,7 @@ def questions(database: Database) -> list[tuple[str, Callable[[], Any], tuple[st
 
     def as_text() -> Lineage:
         found = lineage(database, fit)
-        json.dumps(as_json(found))
+        orjson.dumps(as_json(found)).decode()
         return found
 
     return [

@@ -171,7 +171,7 @@ def lineage(
     format_: Annotated[LineageFormat, typer.Option("--format", "-f", help="How it is printed.")] = LineageFormat.tree,
 ) -> None:
     """Show what a document was made from, down to each label, or what was made from it."""
-    import json
+    import orjson
 
     from lipsdb.provenance import lineage as lineages
     from lipsdb.store.database import connect
@@ -194,6 +194,6 @@ def lineage(
         # ids stand at the end of the lines: let the terminal wrap them rather than cut them off
         Console(highlight=False, width=max(out.width, 250)).print(lineages.as_tree(found))
     elif format_ is LineageFormat.json:
-        print(json.dumps(lineages.as_json(found)))  # one line: there may be 100,000 labels
+        print(orjson.dumps(lineages.as_json(found)).decode())  # one line: there may be 100,000 labels
     else:
         print(lineages.as_dot(found))

@@ -102,7 +102,11 @@ def unpacked(links: np.ndarray) -> tuple[list[str], list[str]]:
 
 def ids_of(links: np.ndarray) -> list[str]:
     """Ids of packed links."""
-    text, row = links["id"].tobytes().hex(), 2 * packed_ids.WIDTH
+    raw, row = links["id"].tobytes(), 2 * packed_ids.WIDTH
+    text, kinds = raw.hex(), raw[:: packed_ids.WIDTH]
+    if kinds.count(kinds[:1]) == len(kinds):  # nearly always: 60,000 labels
+        kind = _KIND_OF_CODE[text[:2]] if text else ""
+        return [kind + text[at : at + row - 2] for at in range(2, len(text), row)]
     return [_KIND_OF_CODE[text[at : at + 2]] + text[at + 2 : at + row] for at in range(0, len(text), row)]
 
 
