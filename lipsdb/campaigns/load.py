@@ -207,13 +207,19 @@ def _default_problems(source: YamlFile, campaign: Campaign, elements: dict[str, 
 
 
 def _arrhenius_problems(campaign: Campaign, name: str, prop: Arrhenius) -> Iterator[Problem]:
-    """A slope needs two temperatures; three for its uncertainty."""
+    """A slope needs two temperatures, three for its uncertainty, and one pressure."""
     diffusion = campaign.properties[prop.of]
-    temperatures = campaign.md[diffusion.of].temperatures_K if isinstance(diffusion, Diffusion) else []
+    md = campaign.md[diffusion.of] if isinstance(diffusion, Diffusion) else None
+    temperatures, pressures = (md.temperatures_K, md.pressures_bar or []) if md is not None else ([], [])
     if len(temperatures) < 3:
         yield Problem(
             ("properties", name, "of"),
             f"received {prop.of!r}, an MD at {len(temperatures)} temperatures: a fit with uncertainty needs at least 3",
+        )
+    if len(pressures) > 1:
+        yield Problem(
+            ("properties", name, "of"),
+            f"received {prop.of!r}, an MD at {len(pressures)} pressures: a fit needs one; give each an MD of its own",
         )
 
 

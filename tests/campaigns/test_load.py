@@ -195,6 +195,11 @@ MISTAKES = [
         r"46:10: tables\[0\]: received \"arhenius\"; did you mean arrhenius\?",
     ),
     (
+        "ensemble: NVT",
+        "ensemble: NPT\n    pressures_bar: [1, 1000]\n    npt_coupling: iso\n    barostat_damping_ps: 1",
+        r"properties\.slope\.of: received 'D', an MD at 2 pressures: a fit needs one; give each an MD of its own",
+    ),
+    (
         "tables: [arrhenius]",
         "tables: [coordination]",
         r"tables\[0\]: received 'coordination', which needs a property of kind coordination",
