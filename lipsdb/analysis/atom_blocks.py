@@ -46,23 +46,8 @@ def atom_paths(positions: PositionArray, atoms: slice) -> FloatArray:
 
 
 def cache_blocks(number: int, bytes_each: int) -> Iterator[slice]:
-    """Consecutive slices of atoms with which scratch memory stays within `CACHE_BYTES`, or of one atom.
-
-    Parameters
-    ----------
-    number : int
-        How many there are.
-    bytes_each : int
-        Scratch memory that each of them takes.
-
-    Examples
-    --------
-    >>> list(cache_blocks(5, CACHE_BYTES // 3))
-    [slice(0, 3, None), slice(3, 5, None)]
-    """
-    step = max(1, CACHE_BYTES // max(1, bytes_each))
-    for start in range(0, number, step):
-        yield slice(start, min(start + step, number))
+    """Consecutive slices of atoms whose scratch memory stays in the processor's cache, or of one atom."""
+    return blocks(number, bytes_each, CACHE_BYTES)
 
 
 def map_atom_blocks(

@@ -18,7 +18,7 @@ PositionArray = NDArray[np.floating[Any]]  # of any precision and byte order: a 
 BLOCK_BYTES = 64 * 2**20  # of scratch memory that one block of frames or atoms may take
 
 
-def blocks(number: int, bytes_each: int) -> Iterator[slice]:
+def blocks(number: int, bytes_each: int, limit: int | None = None) -> Iterator[slice]:
     """Consecutive slices of frames, or of atoms, with which scratch memory stays within `BLOCK_BYTES`.
 
     Parameters
@@ -27,13 +27,15 @@ def blocks(number: int, bytes_each: int) -> Iterator[slice]:
         How many there are.
     bytes_each : int
         Scratch memory that each of them takes.
+    limit : int, optional
+        Instead of `BLOCK_BYTES`.
 
     Examples
     --------
     >>> list(blocks(5, BLOCK_BYTES // 2))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    step = max(1, BLOCK_BYTES // max(1, bytes_each))
+    step = max(1, (BLOCK_BYTES if limit is None else limit) // max(1, bytes_each))
     for start in range(0, number, step):
         yield slice(start, min(start + step, number))
 
