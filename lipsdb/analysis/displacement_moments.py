@@ -195,3 +195,26 @@ def _direct_fourth(positions: PositionArray, lags: IntArray, n_groups: int, thre
     for group, part in map_atom_blocks(work, positions, n_groups=n_groups, threads=threads):
         sums[group] += part
     return sums
+
+
+def jackknife_std(left: FloatArray) -> FloatArray:
+    """Standard error of a quantity, in its unit, from its values with each group of atoms left out in turn.
+
+    Parameters
+    ----------
+    left : (n_groups, ...) array
+
+    Returns
+    -------
+    (...) array
+        NaN for a single group.
+
+    Examples
+    --------
+    >>> float(jackknife_std(np.array([1.0, 3.0])))
+    1.0
+    """
+    if len(left) < 2:
+        return np.full(left.shape[1:], np.nan)
+    std: FloatArray = np.sqrt((len(left) - 1) * left.var(axis=0))
+    return std

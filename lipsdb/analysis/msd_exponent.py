@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lipsdb.analysis.displacement import checked_lags, loglog_slope
-from lipsdb.analysis.displacement_moments import displacement_moments
+from lipsdb.analysis.displacement_moments import displacement_moments, jackknife_std
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, checked_positions
 
 GROUPS = 10  # of atoms, for the uncertainty
@@ -99,12 +99,7 @@ def msd_with_exponent(
         return MSDExponent(wanted, msd, np.full(msd.shape, np.nan), exponent, np.full(exponent.shape, np.nan))
     left = (msd - parts) / (1.0 - weights)  # leaving out a group also leaves its weight out
     exponents = np.array([loglog_slope(wanted, row[:, 3], factor=smoothing_factor) for row in left])
-    return MSDExponent(wanted, msd, _jackknife_std(left), exponent, _jackknife_std(exponents))
-
-
-def _jackknife_std(left: FloatArray) -> FloatArray:
-    std: FloatArray = np.sqrt((len(left) - 1) * left.var(axis=0))
-    return std
+    return MSDExponent(wanted, msd, jackknife_std(left), exponent, jackknife_std(exponents))
 
 
 def diffusive_from(lag_times: ArrayLike, exponent: ArrayLike, *, reached: float = 0.9) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lipsdb.analysis.displacement import checked_lags
-from lipsdb.analysis.displacement_moments import displacement_moments
+from lipsdb.analysis.displacement_moments import displacement_moments, jackknife_std
 from lipsdb.analysis.trajectory_arrays import FloatArray, IntArray, checked_positions
 from lipsdb.errors import BadInputError
 
@@ -147,7 +147,7 @@ def non_gaussian_parameter(
     return NonGaussian(
         lags=wanted,
         alpha2=_alpha2(msd, fourth_power),
-        alpha2_std=_jackknife_std(left),
+        alpha2_std=jackknife_std(left),
         leave_one_out=left,
         msd=msd,
         fourth=fourth_power,
@@ -158,13 +158,6 @@ def _alpha2(square: FloatArray, fourth: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):  # a group left out may be the only one that moves
         result: FloatArray = 3.0 * fourth / (5.0 * square**2) - 1.0
     return result
-
-
-def _jackknife_std(left: FloatArray) -> FloatArray:
-    if len(left) < 2:
-        return np.full(left.shape[1:], np.nan)
-    std: FloatArray = np.sqrt((len(left) - 1) * left.var(axis=0))
-    return std
 
 
 def non_gaussian_peak(
@@ -219,7 +212,7 @@ def non_gaussian_peak(
     logarithm = np.log(times)
     position, height = _parabola_top(logarithm, values)
     tops = np.array([_parabola_top(logarithm, row) for row in left if np.isfinite(row).all()]).reshape(-1, 2)
-    position_std, height_std = _jackknife_std(tops).tolist()
+    position_std, height_std = jackknife_std(tops).tolist()
     time = float(np.exp(position))
     at_edge = int(np.argmax(values)) in {0, times.size - 1}
     if at_edge or position_std < SMALLEST_ERROR:

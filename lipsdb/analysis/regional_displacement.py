@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from lipsdb.analysis.displacement import checked_lags
 from lipsdb.analysis.region_membership import checked_region_mask, frames_remaining, share_mask
 from lipsdb.analysis.regions import checked_drift
 from lipsdb.analysis.trajectory_arrays import (
@@ -228,7 +229,7 @@ def displacement_sums(
     array = checked_positions(positions)
     n_frames, n_atoms, _ = array.shape
     inside = checked_region_mask(mask, (n_frames, n_atoms))
-    wanted = _checked_lags(lags, n_frames)
+    wanted = checked_lags(lags, n_frames)
     if assignment not in ASSIGNMENTS or not 1 <= origin_stride < n_frames:
         raise BadInputError(
             f"assignment {assignment!r} with an origin every {origin_stride} frames is not allowed; expected "
@@ -277,17 +278,6 @@ def gathered_sums(parts: Sequence[DisplacementSums]) -> DisplacementSums:
         np.sum([part.origins for part in parts], axis=0),
         np.sum([part.retained for part in parts], axis=0),
     )
-
-
-def _checked_lags(lags: ArrayLike, n_frames: int) -> IntArray:
-    array: NDArray[Any] = np.asarray(lags)
-    integral = array.ndim == 1 and array.size > 0 and np.issubdtype(array.dtype, np.integer)
-    if not integral or array.min() < 0 or array.max() >= n_frames:
-        raise BadInputError(
-            f"lags {np.array2string(array, threshold=6)} are not allowed; "
-            f"expected whole numbers of frames from 0 to {n_frames - 1}"
-        )
-    return array.astype(np.int64)
 
 
 def _paths(positions: PositionArray, atoms: IntArray, drift: FloatArray) -> FloatArray:

@@ -23,19 +23,16 @@ class Group:
         Their indices in the run, rising.
     positions : (n_frames, n_group, 3) array, Å
         Unwrapped, the framework's centre of mass at rest.
-    drift : (n_frames, 3) array, Å
-        Of the framework since the first frame, within the cell.
     """
 
     atoms: np.ndarray
     positions: np.ndarray
-    drift: np.ndarray
 
 
 def everywhere(run: LoadedRun, parameters: Mapping[str, Any]) -> Group:
     """All atoms of the elements of a `lipsdb.campaigns.properties.group.OfIons`."""
-    atoms, drift = np.flatnonzero(run.atoms_of(parameters["elements"])), drift_of(run, parameters["framework"])
-    return Group(atoms, _without_drift(run, atoms, parameters["framework"]), drift)
+    atoms = np.flatnonzero(run.atoms_of(parameters["elements"]))
+    return Group(atoms, _without_drift(run, atoms, parameters["framework"]))
 
 
 def group_of(run: LoadedRun, parameters: Mapping[str, Any]) -> Group:
@@ -62,7 +59,7 @@ def group_of(run: LoadedRun, parameters: Mapping[str, Any]) -> Group:
             f"no {' '.join(parameters['elements'])} of {run.conditions['run_id']} is in the region "
             f"({described(region)}) {when}; at least one must be; make it larger, or choose another assignment or share"
         )
-    return Group(atoms[chosen], _without_drift(run, atoms[chosen], parameters["framework"]), drift)
+    return Group(atoms[chosen], _without_drift(run, atoms[chosen], parameters["framework"]))
 
 
 def group_positions(run: LoadedRun, parameters: Mapping[str, Any]) -> np.ndarray:

@@ -47,9 +47,9 @@ def measure_regional_diffusion(place: Workplace, asked: PropertyAsked, inputs: l
     bridge = _frames(run, parameters, "bridge_ps")
     stride = _frames(run, parameters, "origin_stride_ps")
     _frames(run, parameters, "fit_start_ps")
-    group = everywhere(run, parameters)
+    group, drift = everywhere(run, parameters), drift_of(run, parameters["framework"])
     summary, curves = [], []
-    for name, inside in masks_of_regions(parameters["regions"], run, group.atoms, group.drift):
+    for name, inside in masks_of_regions(parameters["regions"], run, group.atoms, drift):
         try:
             found = regional_diffusion(
                 group.positions,
