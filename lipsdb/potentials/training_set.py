@@ -98,6 +98,21 @@ class LabelledFrames:
         )
 
 
+def elements_of(systems: Mapping[str, LabelledFrames]) -> list[str]:
+    """Chemical symbols of all systems, by atomic number.
+
+    Examples
+    --------
+    >>> salt = LabelledFrames([17, 11], np.zeros((1, 2, 3)), np.ones((1, 3, 3)), [0], np.zeros((1, 2, 3)))
+    >>> elements_of({"salt": salt})
+    ['Na', 'Cl']
+    """
+    from ase.data import chemical_symbols
+
+    numbers = [frames.numbers for frames in systems.values()]
+    return [chemical_symbols[number] for number in np.unique(np.concatenate(numbers or [np.empty(0, dtype=np.int64)]))]
+
+
 def grouped_split(
     groups: Sequence[str],
     frames: ArrayLike,

@@ -1,4 +1,4 @@
-"""Predictions of a trained DeePMD-kit potential, and their errors against labels."""
+"""Predictions of a trained DeePMD-kit potential."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,12 @@ import numpy as np
 
 from lipsdb.errors import BadInputError
 from lipsdb.potentials.deepmd.program import environment, thread_variables
-from lipsdb.potentials.prediction_errors import PredictionErrors, Predictions, prediction_errors
+from lipsdb.potentials.prediction_errors import Predictions
 from lipsdb.potentials.training_set import LabelledFrames
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Predictions and errors by system, and the errors over all systems (each frame and component counts the same)."""
-
-    predictions: dict[str, Predictions]
-    errors: dict[str, PredictionErrors]
-    overall: PredictionErrors
-
-
-def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads: int = 1) -> Evaluation:
-    """Predict energies, forces and virials of labelled frames and compare.
+def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads: int = 1) -> dict[str, Predictions]:
+    """Predict energies, forces and virials of frames.
 
     Parameters
     ----------
@@ -41,8 +31,8 @@ def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads
 
     Returns
     -------
-    Evaluation
-        Predictions in eV, eV/Å and eV; errors in meV/atom and meV/Å.
+    dict
+        Predictions by system, in eV, eV/Å and eV.
 
     Raises
     ------
@@ -55,12 +45,7 @@ def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads
         from deepmd.infer import DeepPot
 
         model = DeepPot(str(model_path), auto_batch_size=True)
-        predictions = {name: _predict(model, name, frames) for name, frames in systems.items()}
-    return Evaluation(
-        predictions=predictions,
-        errors={name: prediction_errors([(systems[name], predicted)]) for name, predicted in predictions.items()},
-        overall=prediction_errors((systems[name], predicted) for name, predicted in predictions.items()),
-    )
+        return {name: _predict(model, name, frames) for name, frames in systems.items()}
 
 
 @contextlib.contextmanager

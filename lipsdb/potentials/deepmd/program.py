@@ -5,26 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from lipsdb.errors import InterruptedRunError, LipsdbError, MissingProgramError
+from lipsdb.errors import MissingProgramError
+from lipsdb.potentials.program import last_meaningful_line as last_line
+from lipsdb.potentials.program import run_program
 
-POLL_SECONDS = 0.5
-_STOP_SECONDS = 10.0
-# Asks the kernel (prctl PR_SET_PDEATHSIG = 1, SIGKILL = 9) to kill this process with its parent, then becomes the
-# program. Not a preexec_fn: code between fork and exec may hang where the parent has threads (database, pings).
-_BIND_TO_PARENT = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-os.getppid() == int(sys.argv[1]) or os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 _ERROR_LINE = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b.*")
 _NOISE = re.compile(r"\s|implib-gen|DeePMD-kit: |WARNING: All log|[IW]\d{4} |To enable the following|\*+$|-+$")
 
@@ -106,60 +95,21 @@ def run_dp(
     The program is killed with the thread that called this function (Linux: PR_SET_PDEATHSIG), also when that is killed
     outright.
     """
-    program = [find_dp(), "--tf", *arguments]
-    command = [sys.executable, "-I", "-S", "-c", _BIND_TO_PARENT, str(os.getpid()), *program]
-    start = time.monotonic()
-    with log.open("ab") as output:
-        begin = output.tell()
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **thread_variables(threads)},
-            pass_fds=() if lock_fd is None else (lock_fd,),
-        )
-    try:
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(POLL_SECONDS)
-            if poll is not None:
-                poll(time.monotonic() - start)
-            if process.returncode is not None:
-                break
-    finally:
-        _stop(process)
-    what = f"dp {arguments[0]}"
-    if process.returncode < 0:
-        name = signal.Signals(-process.returncode).name
-        raise InterruptedRunError(
-            f"{what} was stopped by {name} in {folder}: run the job again, it continues from there."
-        )
-    if process.returncode > 0:
-        reason = last_meaningful_line(log, begin)
-        raise LipsdbError(f"{what} failed with exit code {process.returncode}: {reason} (all of its output: {log})")
-    return time.monotonic() - start
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return run_program(
+        [find_dp(), "--tf", *arguments],
+        what=f"dp {arguments[0]}",
+        folder=folder,
+        log=log,
+        variables=thread_variables(threads),
+        lock_fd=lock_fd,
+        poll=poll,
+        died_of=last_meaningful_line,
+    )
 
 
 def last_meaningful_line(log: Path, begin: int = 0) -> str:
-    """Last error line of a log from a byte on, else its last line that is not known noise."""
-    with log.open("rb") as file:
-        file.seek(begin)
-        lines = file.read().decode(errors="replace").splitlines()
-    said = [line.strip() for line in lines if line.strip() and not _NOISE.match(line)]
-    errors = [line for line in said if _ERROR_LINE.fullmatch(line)]
-    return (errors or said or ["it wrote nothing"])[-1]
+    """Last error line of a log of dp from a byte on, else its last line that is not known noise."""
+    return last_line(log, begin, error=_ERROR_LINE, noise=_NOISE)
 
 
 def versions_in(log: Path) -> dict[str, str]:

@@ -1,0 +1,116 @@
+"""Moment tensor potentials as one of the engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lipsdb.errors import BadInputError
+from lipsdb.potentials.engine import Grader, Progress, Training
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from lipsdb.md.coupling import Coupling
+    from lipsdb.md.settings import Extrapolation
+    from lipsdb.potentials.prediction_errors import Predictions
+    from lipsdb.potentials.training_set import LabelledFrames
+
+
+class MTP:
+    """Contracted moments of the neighbourhood, linear in most parameters; computed by lipsdb's own kernel."""
+
+    name = "mtp"
+    program = "lipsdb"
+    grades = True
+    libraries = ("numba", "motep")
+
+    def settings_model(self) -> type[BaseModel]:
+        """Model of the settings of a training."""
+        from lipsdb.potentials.mtp.settings import MTPSettings
+
+        return MTPSettings
+
+    def steps(self, settings: Mapping[str, Any]) -> float:
+        """Most iterations."""
+        return float(settings["max_iterations"])
+
+    def train(
+        self,
+        folder: Path,
+        settings: BaseModel,
+        training: Mapping[str, LabelledFrames],
+        held: Mapping[str, LabelledFrames],
+        *,
+        threads: int,
+        progress: Progress | None,
+        lock_fd: int | None,
+    ) -> Training:
+        """Train, and choose the active set of the training data."""
+        from lipsdb.potentials.mtp.files import read_mtp
+        from lipsdb.potentials.mtp.grade import active_set
+        from lipsdb.potentials.mtp.settings import MTPSettings
+        from lipsdb.potentials.mtp.training import train
+        from lipsdb.potentials.training_set import elements_of
+
+        assert isinstance(settings, MTPSettings)
+        elements = elements_of(training)
+        result = train(
+            folder / "train",
+            settings,
+            training,
+            held,
+            elements=elements,
+            threads=threads,
+            progress=progress,
+            lock_fd=lock_fd,
+        )
+        found = active_set(read_mtp(result.model_path), training, settings.grade_mode)
+        found.save(folder / ACTIVE_SET)
+        return Training(
+            elements=tuple(elements),
+            cutoff_A=settings.cutoff_A,
+            model=result.model_path,
+            other_models=(),
+            active_set=folder / ACTIVE_SET,
+            learning_curve=result.learning_curve,
+            records={path.name: path for path in result.log_paths},
+            versions=result.versions,
+            executable=result.executable,
+            core_seconds=result.core_seconds,
+        )
+
+    def evaluate(
+        self, model: Path, systems: Mapping[str, LabelledFrames], *, threads: int = 1
+    ) -> dict[str, Predictions]:
+        """Energies, forces and virials by the kernel."""
+        from lipsdb.potentials.mtp.evaluation import evaluate
+
+        return evaluate(model, systems, threads=threads)
+
+    def grader(self, model: Path, active_set: Path | None) -> Grader:
+        """The extrapolation grade of each atom."""
+        from lipsdb.potentials.mtp.grade import grader
+
+        if active_set is None:
+            raise BadInputError(
+                "the potential has no active set, which grades need; train it again with this version of lipsdb"
+            )
+        return grader(model, active_set)
+
+    def coupling(
+        self,
+        model: Path,
+        elements: tuple[str, ...],
+        *,
+        active_set: Path | None = None,
+        extrapolation: Extrapolation | None = None,
+    ) -> Coupling:
+        """A native pair style where LAMMPS has one, else the kernel through ``fix external``."""
+        from lipsdb.potentials.mtp.coupling import coupling
+
+        return coupling(model, elements, active_set=active_set, extrapolation=extrapolation)
+
+
+ACTIVE_SET = "active-set.npz"
