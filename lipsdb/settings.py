@@ -44,6 +44,11 @@ class Settings(BaseSettings):
         200, ge=1, description="SCF steps of CP2K after which custodian tries another minimiser (not for AIMD)."
     )
     vasp_command: str | None = Field(None, description="Command that runs VASP, such as 'srun vasp_std'.")
+    mtp_plugin: Path | None = Field(
+        None,
+        description="Plugin of LAMMPS (.so) with a pair style mtp or mlip for moment tensor potentials; without it, "
+        "one that LAMMPS has itself is used, or lipsdb's kernel.",
+    )
 
     @field_validator("database")
     @classmethod

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lipsdb.documents.base import ArtifactReference, Input, MadeBy
 from lipsdb.documents.potential import Potential
-from lipsdb.documents.run import RunAnswer, RunAsked
+from lipsdb.documents.run import Extrapolation, RunAnswer, RunAsked
 from lipsdb.documents.structure import Structure, StructureAnswer
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
+
+if TYPE_CHECKING:
+    from lipsdb.md import settings as md_settings
+    from lipsdb.md.coupling import Coupling
+    from lipsdb.md.extrapolation import GradeSeries
 
 
 @dataclass
@@ -25,7 +29,7 @@ class MDMaker(QuestionMaker):
     settings : dict
         Of `lipsdb.md.settings.MDSettings`.
     ranks : int
-        MPI ranks.
+        MPI ranks; threads, where the potential is computed by a program of its own.
     checkpoint_steps : int
         Steps between restart files: at most so many are lost when the run dies.
     """
@@ -51,32 +55,52 @@ class MDMaker(QuestionMaker):
         )
 
 
-def _pair_commands(engine: str) -> Callable[[str, list[str]], str]:
-    """How LAMMPS is told to use a potential of this engine."""
-    if engine == "deepmd":
-        from lipsdb.potentials.deepmd import pair_commands
-
-        return pair_commands
-    raise BadInputError(f"no LAMMPS coupling for potentials of the engine {engine!r}; there is one for: deepmd")
-
-
-def prepare_potential(place: Workplace, structure: StructureAnswer, potential: Potential) -> str:
-    """Put the model file into the job's folder; gives LAMMPS' lines of input that use it.
+def prepare_potential(
+    place: Workplace,
+    structure: StructureAnswer,
+    potential: Potential,
+    extrapolation: md_settings.Extrapolation | None = None,
+) -> Coupling:
+    """Put the potential's files into the job's folder; gives how LAMMPS uses them.
 
     Raises
     ------
     BadInputError
-        If the potential does not know an element of the structure, or LAMMPS not the potential's engine.
+        If the potential does not know an element of the structure, LAMMPS not the potential's engine, or if
+        extrapolation grades are asked for and the potential has none.
     """
-    absent = set(structure.elements) - set(potential.answer.elements)
+    from lipsdb.potentials.engines import engine
+
+    answer = potential.answer
+    absent = set(structure.elements) - set(answer.elements)
     if absent:
         raise BadInputError(
             f"the structure holds {', '.join(sorted(absent))}, which the potential does not know; "
-            f"it was trained for {', '.join(potential.answer.elements)}"
+            f"it was trained for {', '.join(answer.elements)}"
         )
-    model_name = Path(potential.answer.model.name).name
-    place.database.artifacts.save(potential.answer.model.sha256, place.folder / model_name)
-    return _pair_commands(potential.asked.engine)(model_name, potential.answer.elements)
+    model = _saved(place, answer.model)
+    active_set = None if answer.active_set is None or extrapolation is None else _saved(place, answer.active_set)
+    return engine(potential.asked.engine).coupling(
+        model, tuple(answer.elements), active_set=active_set, extrapolation=extrapolation
+    )
+
+
+def _saved(place: Workplace, file: ArtifactReference) -> Path:
+    return Path(place.database.artifacts.save(file.sha256, place.folder / Path(file.name).name))
+
+
+def lammps_versions(potential: Potential, lammps: str) -> dict[str, str]:
+    """Versions of what computes with a potential in LAMMPS.
+
+    Parameters
+    ----------
+    potential : Potential
+    lammps : str
+        Version that LAMMPS' log states.
+    """
+    from lipsdb.potentials.engines import engine
+
+    return versions_of("lammps", *engine(potential.asked.engine).libraries) | {"LAMMPS": lammps}
 
 
 def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunAnswer, MadeBy]:
@@ -91,7 +115,7 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
     result = run_lammps(
         place.folder,
         settings,
-        prepare_potential(place, structure, potential),
+        prepare_potential(place, structure, potential, settings.extrapolation),
         structure.numbers,
         structure.positions,
         structure.cell,
@@ -103,7 +127,7 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
     )
     answer = RunAnswer(
         n_atoms=structure.n_atoms,
-        n_frames=settings.n_frames,
+        n_frames=result.n_frames,
         frame_interval_ps=settings.dump_interval * settings.timestep_ps,
         trajectory=ArtifactReference(**place.put(result.trajectory_path, "trajectory.nc")),
         topology=ArtifactReference(**place.put(result.topology_path, "topology.xyz")),
@@ -116,12 +140,29 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
         mean_density_g_cm3=result.mean_density_g_cm3,
         mean_stress_GPa=result.mean_stress_GPa,
         rotation=result.rotation,
+        extrapolation=_extrapolation(place, result.extrapolation),
     )
     made_by = place.watch.made_by(
-        versions_of("lammps", "deepmd-kit") | {"LAMMPS": result.lammps_version},
+        lammps_versions(potential, result.lammps_version),
         [place.put(result.script.encode(), "in.lammps"), place.put_text(result.log_path, "log.lammps")],
-        executable="lmp",
+        executable=result.program,
         core_seconds=result.wall_seconds * result.ranks,
         rates={"steps_per_second": result.steps_per_second},
     )
     return answer, made_by
+
+
+def _extrapolation(place: Workplace, grades: GradeSeries | None) -> Extrapolation | None:
+    """What the record says of extrapolation grades."""
+    if grades is None:
+        return None
+    selected = grades.selected_path
+    return Extrapolation(
+        steps=grades.steps,
+        max_grades=grades.max_grades,
+        atoms=grades.atoms,
+        n_selected=grades.n_selected,
+        selected=None if selected is None else ArtifactReference(**place.put(selected, "selected.xyz")),
+        stopped_at_step=grades.stopped_at_step,
+        stopped=grades.stopped,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,11 +73,20 @@ class LoadedRun:
         )
 
 
-def load_run(database: Database, run_id: str) -> LoadedRun:
+def load_run(database: Database, run_id: str, *, stopped: bool = False) -> LoadedRun:
     """Read a run's trajectory.
+
+    Parameters
+    ----------
+    database : Database
+    run_id : str
+    stopped : bool
+        Whether a run will do that was ended early since its potential extrapolated: for its frames, not for averages.
 
     Raises
     ------
+    BadInputError
+        If the run was ended early, and that will not do.
     RefusedError
         If the trajectory is not what the run's record says.
     """
@@ -86,6 +95,8 @@ def load_run(database: Database, run_id: str) -> LoadedRun:
     from lipsdb.md.trajectory import read_trajectory
 
     run = database.find(run_id)
+    if not stopped:
+        _check_whole(run)
     structure_link = next(link for link in run["inputs"] if link["role"] == "structure")
     forces = next(link for link in run["inputs"] if link["role"] in {"potential", "level_of_theory"})
     structure = Structure.from_stored(database.find(structure_link["id"])).answer
@@ -119,6 +130,16 @@ def load_run(database: Database, run_id: str) -> LoadedRun:
         atomic_masses[structure.numbers],
         conditions,
     )
+
+
+def _check_whole(run: Mapping[str, Any]) -> None:
+    """Refuse a run that its extrapolation grade ended."""
+    grades = run["answer"].get("extrapolation") or {}
+    if grades.get("stopped"):
+        raise BadInputError(
+            f"{run['_id']} stopped at step {grades['stopped_at_step']} of {run['asked']['settings']['n_steps']}: "
+            f"{grades['stopped']}; it is no whole run: take another potential, or ask for single points of its frames"
+        )
 
 
 def join_labels_of_runs(database: Database, runs: Sequence[str], campaigns: Sequence[str]) -> None:

@@ -56,6 +56,23 @@ def whole_steps(duration_fs: Fraction, timestep_fs: float) -> int:
     return int(steps)
 
 
+class ExtrapolationWatch(CampaignModel):
+    """How a run is watched by the extrapolation grade of its potential; 1 is the edge of its training data."""
+
+    interval_fs: Positive = Field(description="time between evaluations of the grade of all atoms, fs")
+    select_grade: float = Field(gt=1, description="frames with an atom of at least this grade are kept (usual: 2)")
+    break_grade: float = Field(gt=1, description="the run ends when an atom has at least this grade (usual: 10)")
+
+    @field_validator("break_grade")
+    @classmethod
+    def _breaks_after_it_selects(cls, value: float, info: ValidationInfo) -> float:
+        if value < info.data.get("select_grade", value):
+            raise ValueError(
+                f"must not be below select_grade ({info.data['select_grade']:g}): frames are kept before a run ends"
+            )
+        return value
+
+
 class MolecularDynamics(CampaignModel):
     """One set of conditions: a run for each temperature, pressure and seed."""
 
@@ -87,10 +104,30 @@ class MolecularDynamics(CampaignModel):
     barostat_damping_ps: Positive | None = Field(
         default=None, validate_default=True, description="Nosé-Hoover relaxation time of the pressure, ps; for NPT only"
     )
-    ranks: int = Field(default=1, ge=1, description="MPI ranks of one run; changes the speed, not the physics; no unit")
+    ranks: int = Field(
+        default=1,
+        ge=1,
+        description="MPI ranks of one run, or threads for a moment tensor potential without a native pair style; "
+        "changes the speed, not the physics; no unit",
+    )
     checkpoint_ps: Positive = Field(
         description="time between restart files, ps: at most this much is lost when a run dies"
     )
+
+    extrapolation: ExtrapolationWatch | None = Field(
+        default=None,
+        description="watch the extrapolation grade of the potential (one with an active set); left out: do not",
+    )
+
+    @field_validator("extrapolation")
+    @classmethod
+    def _interval_in_steps(cls, value: ExtrapolationWatch | None, info: ValidationInfo) -> ExtrapolationWatch | None:
+        if value is not None and "timestep_fs" in info.data:
+            try:
+                whole_steps(Fraction(repr(value.interval_fs)), info.data["timestep_fs"])
+            except ValueError as error:
+                raise ValueError(f"interval_fs {error}") from error
+        return value
 
     @field_validator("pressures_bar", "barostat_damping_ps", "npt_coupling")
     @classmethod
@@ -168,8 +205,14 @@ class MolecularDynamics(CampaignModel):
             Keyword arguments of `lipsdb.md.settings.MDSettings`: ``ensemble`` (lower case), ``temperature_K``,
             ``pressure_bar`` (None but for NPT), ``timestep_fs``, ``n_steps`` (production only),
             ``equilibration_steps``, ``thermostat_damping_ps``, ``dump_interval`` and ``thermo_interval`` (steps),
-            ``seed``; for NPT ``barostat_damping_ps`` and ``npt_coupling`` too.
+            ``seed``; for NPT ``barostat_damping_ps`` and ``npt_coupling`` too; ``extrapolation`` if it was asked for.
         """
+        watch = self.extrapolation
+        grades = {} if watch is None else {
+            "interval": whole_steps(Fraction(repr(watch.interval_fs)), self.timestep_fs),
+            "select_grade": watch.select_grade,
+            "break_grade": watch.break_grade,
+        }  # fmt: skip
         for_npt = {"barostat_damping_ps": self.barostat_damping_ps, "npt_coupling": self.npt_coupling}
         pressures: list[float | None] = [*self.pressures_bar] if self.pressures_bar else [None]
         for temperature, pressure, seed in product(self.temperatures_K, pressures, self.seeds):
@@ -185,4 +228,5 @@ class MolecularDynamics(CampaignModel):
                 "thermo_interval": self.steps("thermo_interval_fs"),
                 "seed": seed,
                 **(for_npt if self.ensemble == "NPT" else {}),
+                **({"extrapolation": grades} if grades else {}),
             }

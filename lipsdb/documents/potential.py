@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from lipsdb.documents.base import Array, ArtifactReference, Document, Model
 
@@ -12,7 +12,7 @@ from lipsdb.documents.base import Array, ArtifactReference, Document, Model
 class PotentialAsked(Model):
     """What was to be trained; the dataset is the input."""
 
-    engine: str = Field(description="Potential engine: 'deepmd' …")
+    engine: str = Field(description="Potential engine: 'deepmd' or 'mtp'.")
     settings: dict[str, Any] = Field(description="All hyper-parameters and training settings of the engine.")
 
 
@@ -58,11 +58,19 @@ class PotentialAnswer(Model):
     cutoff_A: float = Field(description="Cutoff radius, Å.")
     model: ArtifactReference = Field(description="The model file that MD uses.")
     files: list[ArtifactReference] = Field(description="Other model files: the uncompressed model …")
+    active_set: ArtifactReference | None = Field(
+        None, description="Active set of the training data, for extrapolation grades; None if the engine has none."
+    )
     learning_curve: dict[str, Array] = Field(
-        description="Columns of the learning curve, in the engine's names and units."
+        description="Columns of the learning curve: rmse_e_… eV/atom, rmse_f_… eV/Å; others in the engine's units."
     )
     errors: list[SystemErrors] = Field(description="Errors on the held-out labels, by system and for all.")
     parity: Parity
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an active set that is not there: potentials from before it keep their content."""
+        return {name: value for name, value in serialise(self).items() if name != "active_set" or value is not None}
 
 
 class Potential(Document):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from lipsdb.documents.base import Array, ArtifactReference, Document, Model
 
@@ -16,6 +16,22 @@ class RunAsked(Model):
     settings: dict[str, Any] = Field(
         description="`lipsdb.md.settings.MDSettings`, or `lipsdb.dft.settings.AimdSettings`, complete."
     )
+
+
+class Extrapolation(Model):
+    """Extrapolation grades of a run's potential on its way; 1 is the edge of what the potential was trained on."""
+
+    steps: Array = Field(description="Steps at which the grades were evaluated, from 0 at the start of production.")
+    max_grades: Array = Field(description="Largest grade of an atom at each of these steps, dimensionless.")
+    atoms: Array = Field(description="Index of that atom, from 0.")
+    n_selected: int = Field(description="Frames that were kept since a grade was at least `select_grade`.")
+    selected: ArtifactReference | None = Field(
+        description="These frames with the grades of their atoms (extended XYZ, orientation of LAMMPS); None if none."
+    )
+    stopped_at_step: int | None = Field(
+        description="Step, counted as `steps`, at which a grade reached `break_grade` and ended the run; None if none."
+    )
+    stopped: str | None = Field(description="Why it ended there, in words: grade, atom and limit.")
 
 
 class RunAnswer(Model):
@@ -35,6 +51,15 @@ class RunAnswer(Model):
     mean_density_g_cm3: float = Field(description="Mean over production, g/cm³.")
     mean_stress_GPa: Array = Field(description="Mean stress over production, (3, 3), GPa, tension positive.")
     rotation: Array = Field(description="(3, 3): positions in the trajectory = structure's positions @ rotation.")
+    extrapolation: Extrapolation | None = Field(
+        None, description="Extrapolation grades, and whether they ended the run early; None if they were not asked for."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_asked(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out grades that are not there: an answer has one content, whether it was stored before or after."""
+        dumped: dict[str, Any] = serialise(self)
+        return {name: value for name, value in dumped.items() if name != "extrapolation" or value is not None}
 
 
 class Run(Document):
@@ -43,7 +68,7 @@ class Run(Document):
     kind: ClassVar[str] = "run"
     indexes = (
         [("asked.settings.temperature_K", 1), ("asked.settings.seed", 1)],
-        *([(f"answer.{file}.sha256", 1)] for file in ("trajectory", "topology", "restart")),
+        *([(f"answer.{file}.sha256", 1)] for file in ("trajectory", "topology", "restart", "extrapolation.selected")),
     )
     asked: RunAsked
     answer: RunAnswer

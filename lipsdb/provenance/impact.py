@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 _SHOWN = 20
 # where documents name artifacts, beside `made_by.files`
 _FILES = {
-    "potential": ("answer.model.sha256", "answer.files.sha256"),
-    "run": ("answer.trajectory.sha256", "answer.topology.sha256", "answer.restart.sha256"),
+    "potential": ("answer.model.sha256", "answer.files.sha256", "answer.active_set.sha256"),
+    "run": (
+        "answer.trajectory.sha256",
+        "answer.topology.sha256",
+        "answer.restart.sha256",
+        "answer.extrapolation.selected.sha256",
+    ),
     "campaign": ("answer.file.sha256",),
 }
 

@@ -8,6 +8,7 @@ import pytest
 
 from lipsdb.errors import RefusedError
 from lipsdb.md import run as run_module
+from lipsdb.md.coupling import Coupling
 from lipsdb.md.dcd import open_dcd, read_dcd_blocks
 from lipsdb.md.run import run_lammps
 from lipsdb.md.settings import MDSettings
@@ -23,10 +24,10 @@ def triclinic_dump(tmp_path, argon, monkeypatch):
     monkeypatch.setattr(run_module, "write_trajectory", stop)
     skew = np.array([[1, 0, 0], [0.2, 1, 0], [-0.1, 0.15, 1]])
     settings = MDSettings(temperature_K=40, n_steps=200, equilibration_steps=100, dump_interval=50)
-    pair_commands = "pair_style lj/cut 7.0\npair_coeff * * 0.0104 3.4"
+    coupling = Coupling("pair_style lj/cut 7.0\npair_coeff * * 0.0104 3.4")
     with pytest.raises(KeyboardInterrupt):
         run_lammps(
-            tmp_path, settings, pair_commands, argon.numbers, argon.positions @ skew, argon.cell @ skew, ["Ar"],
+            tmp_path, settings, coupling, argon.numbers, argon.positions @ skew, argon.cell @ skew, ["Ar"],
             restart_interval=1000,
         )  # fmt: skip
     (path,) = tmp_path.glob("*.dcd")

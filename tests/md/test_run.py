@@ -16,6 +16,7 @@ from scipy import constants
 
 from lipsdb.errors import BadInputError, InterruptedRunError, LipsdbError, MissingProgramError, RefusedError
 from lipsdb.md import run as run_module
+from lipsdb.md.coupling import Coupling
 from lipsdb.md.restart import is_whole_restart, restart_files
 from lipsdb.md.result import MDResult
 from lipsdb.md.run import run_lammps
@@ -59,7 +60,8 @@ def kill_after(folder: Path, step: int, name: str = "lmp") -> Callable[[int, int
 
 def argon_run(folder: Path, argon, settings: MDSettings, pair_commands: str = ARGON, **options) -> MDResult:
     options = {"restart_interval": 500, **options}
-    return run_lammps(folder, settings, pair_commands, argon.numbers, argon.positions, argon.cell, ["Ar"], **options)
+    coupling = Coupling(pair_commands, plugins="deepmd" in pair_commands)
+    return run_lammps(folder, settings, coupling, argon.numbers, argon.positions, argon.cell, ["Ar"], **options)
 
 
 def assert_same_run(one: MDResult, other: MDResult) -> None:
@@ -313,13 +315,15 @@ def test_parent_killed_takes_lammps_with_it_and_the_lock_is_held_until_then(tmp_
     folder = tmp_path / "run"
     code = f"""
         import fcntl, numpy as np
+        from lipsdb.md.coupling import Coupling
         from lipsdb.md.run import run_lammps
         from lipsdb.md.settings import MDSettings
         x = np.stack(np.meshgrid(*[np.arange(6)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * 3.9
         lock = open({str(lock)!r}, "w")
         fcntl.flock(lock, fcntl.LOCK_EX)
-        run_lammps({str(folder)!r}, MDSettings(temperature_K=40, n_steps=100_000_000), {ARGON!r}, np.full(216, 18), x,
-                   np.eye(3) * 23.4, ["Ar"], ranks={ranks}, restart_interval=100_000, lock_fd=lock.fileno())
+        run_lammps({str(folder)!r}, MDSettings(temperature_K=40, n_steps=100_000_000), Coupling({ARGON!r}),
+                   np.full(216, 18), x, np.eye(3) * 23.4, ["Ar"], ranks={ranks}, restart_interval=100_000,
+                   lock_fd=lock.fileno())
         """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
     try:
@@ -357,7 +361,7 @@ def test_triclinic_cell_given_in_another_orientation_comes_back_by_the_rotation(
     positions[5] += cell[0] - 2 * cell[2]
     settings = MDSettings(ensemble="nve", temperature_K=20, n_steps=20, dump_interval=10, thermo_interval=10)
     result = run_lammps(
-        tmp_path, settings, ARGON, argon.numbers, positions, cell, ["Kr", "Ar"][1:], restart_interval=100
+        tmp_path, settings, Coupling(ARGON), argon.numbers, positions, cell, ["Kr", "Ar"][1:], restart_interval=100
     )
     trajectory = read_trajectory(result.trajectory_path)
     np.testing.assert_allclose(trajectory.positions[0] @ result.rotation.T, positions, atol=2e-5)

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from lipsdb.md.settings import MDSettings
+from lipsdb.md.settings import Extrapolation, MDSettings
 
 
 def test_every_field_states_its_unit() -> None:
-    for name, field in MDSettings.model_fields.items():
+    for name, field in (MDSettings.model_fields | Extrapolation.model_fields).items():
         assert field.description, name
         assert any(unit in field.description for unit in ("(K)", "(bar)", "(fs)", "(ps)", "(steps)", "No unit")), name
 
@@ -40,3 +40,30 @@ def test_lengths_of_50000_steps_of_2_fs() -> None:
     assert (settings.production_ps, settings.total_steps, settings.n_frames) == (100.0, 51_000, 1001)
     with pytest.raises(ValidationError, match="frozen"):
         settings.seed = 2
+
+
+def test_extrapolation_is_no_part_of_settings_that_do_not_ask_for_it() -> None:
+    """Runs that were stored before it could be asked for stay the answers to the same questions."""
+    plain = MDSettings(temperature_K=300, n_steps=1000)
+    assert "extrapolation" not in plain.model_dump()
+    assert "extrapolation" not in plain.model_dump(mode="json")
+    assert "extrapolation" not in plain.model_dump_json()
+    watch = {"interval": 50, "select_grade": 2, "break_grade": 10}
+    asked = MDSettings(temperature_K=300, n_steps=1000, extrapolation=watch)
+    assert asked.model_dump()["extrapolation"] == watch
+    assert MDSettings.model_validate(asked.model_dump()) == asked
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"select_grade": 11}, "select_grade = 11 is above break_grade = 10; .* lower select_grade"),
+        ({"select_grade": 1}, "greater than 1"),
+        ({"interval": 0}, "greater than or equal to 1"),
+        ({"break_grade": float("inf")}, "finite"),
+    ],
+)
+def test_grades_that_are_not_allowed_are_refused(changes, message) -> None:
+    watch = {"interval": 50, "select_grade": 2, "break_grade": 10} | changes
+    with pytest.raises(ValidationError, match=message):
+        MDSettings(temperature_K=300, n_steps=1000, extrapolation=watch)

@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from lipsdb.analysis.elasticity import elastic_moduli, fit_elastic_tensor, strain_deformations
 from lipsdb.errors import BadInputError, LipsdbError, RefusedError
 from lipsdb.md import static as static_module
+from lipsdb.md.coupling import Coupling
 from lipsdb.md.static import StrainedCells, relax_strained_cells
 
 EV_PER_A3_IN_GPa = 160.21766208  # 1.602176634e-19 J in 1e-30 m³
@@ -56,8 +57,8 @@ def relaxed(
 ) -> StrainedCells:
     skew = np.eye(3) if skew is None else skew
     return relax_strained_cells(
-        folder, options.pop("pair_commands", ARGON), crystal.numbers, crystal.positions @ skew, crystal.cell @ skew,
-        options.pop("elements", ["Ar"]), deformations, **{"max_force_eV_A": 1e-6} | options,
+        folder, Coupling(options.pop("pair_commands", ARGON)), crystal.numbers, crystal.positions @ skew,
+        crystal.cell @ skew, options.pop("elements", ["Ar"]), deformations, **{"max_force_eV_A": 1e-6} | options,
     )  # fmt: skip
 
 
@@ -96,8 +97,8 @@ def test_silicon_has_its_published_constants_relaxed(tmp_path: Path) -> None:
     atoms = bulk("Si", "diamond", a=5.45, cubic=True)
     deformations = strain_deformations([-0.002, 0.002])
     found = relax_strained_cells(
-        tmp_path, "pair_style sw\npair_coeff * * Si.sw Si", atoms.numbers, atoms.positions, atoms.cell.array, ["Si"],
-        deformations, max_force_eV_A=1e-5,
+        tmp_path, Coupling("pair_style sw\npair_coeff * * Si.sw Si"), atoms.numbers, atoms.positions,
+        atoms.cell.array, ["Si"], deformations, max_force_eV_A=1e-5,
     )  # fmt: skip
     assert found.cells[0, 0, 0] == pytest.approx(5.431, abs=1e-3)
     stiffness = fit_elastic_tensor(deformations, found.stresses_GPa[1:]).stiffness

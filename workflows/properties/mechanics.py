@@ -15,7 +15,7 @@ from lipsdb.documents.structure import Structure, StructureAnswer
 from lipsdb.errors import BadInputError
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Question, QuestionMaker, Workplace
-from lipsdb.workflows.molecular_dynamics import prepare_potential
+from lipsdb.workflows.molecular_dynamics import lammps_versions, prepare_potential
 from lipsdb.workflows.properties.of_run import Result, known
 from lipsdb.workflows.runs import load_run
 
@@ -74,7 +74,7 @@ class ElasticityMaker(QuestionMaker):
     parameters : dict
         Of `lipsdb.campaigns.properties.mechanics.Elasticity`, complete.
     ranks : int
-        MPI ranks.
+        MPI ranks; threads, where the potential is computed by a program of its own.
     """
 
     name: str = "elasticity"
@@ -148,9 +148,9 @@ def strain_structure(place: Workplace, asked: PropertyAsked, inputs: list[Input]
         "rotation": strained.rotation,
     }
     made_by = place.watch.made_by(
-        versions_of("lammps", "deepmd-kit", "pymatgen", "spglib") | {"LAMMPS": strained.lammps_version},
+        versions_of("pymatgen", "spglib") | lammps_versions(potential, strained.lammps_version),
         [place.put_text(strained.script_path, "in.lammps"), place.put_text(strained.log_path, "log.lammps")],
-        executable="lmp",
+        executable=strained.program,
         core_seconds=strained.wall_seconds * int(place.options.get("ranks", 1)),
     )
     return answer, made_by
