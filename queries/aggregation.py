@@ -84,6 +84,21 @@ def select(
     return [*chosen, *(with_joined() if campaigns else [])]
 
 
+def with_engine(field: str) -> list[Stage]:
+    """Stages that add ``engine``: that of the potential whose id stands in this field, if it is one.
+
+    Examples
+    --------
+    >>> with_engine("answer.potential_id")[0]["$lookup"]["localField"]
+    'answer.potential_id'
+    """
+    potential = {"from": "potentials", "localField": field, "foreignField": "_id", "as": "engine"}
+    return [
+        {"$lookup": {**potential, "pipeline": [{"$project": {"name": "$asked.engine"}}]}},
+        {"$set": {"engine": {"$first": "$engine.name"}}},
+    ]
+
+
 def property_of_runs(name: str, campaign: str | None, *, of: str, series: str) -> Aggregation:
     """The pipeline for a property that each run has, sorted by structure, subject, potential and conditions.
 
@@ -104,6 +119,7 @@ def property_of_runs(name: str, campaign: str | None, *, of: str, series: str) -
         {"$project": {"asked": 1, "answer": 1, "campaigns": 1}},
         {"$unset": f"answer.{series}"},
         {"$sort": {"answer.conditions.structure": 1, **{f"answer.{field}": 1 for field in order}, "_id": 1}},
+        *with_engine("answer.conditions.potential_id"),
     ]
     return Aggregation("properties", pipeline)
 

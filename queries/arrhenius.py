@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.queries.aggregation import Aggregation, fetch, select
+from lipsdb.queries.aggregation import Aggregation, fetch, select, with_engine
 from lipsdb.queries.published import PublishedValue, published_sigma, published_stages, published_values
 from lipsdb.queries.tables import Column, Measured, Range, Table, potential_columns, short_id
 
@@ -38,6 +38,7 @@ class ArrheniusRow:
     formula: str
     species: str
     potential_id: str
+    engine: str | None
     ensemble: str
     Ea_eV: float
     Ea_std_eV: float
@@ -72,11 +73,13 @@ class ArrheniusRow:
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: Arrhenius properties, with the published values of the same structure."""
     conditions = "$answer.conditions"
+    order = ("answer.conditions.structure", "answer.species", "engine", "answer.conditions.potential_id", "_id")
     pipeline = [
         *select("properties", {"asked.property": "arrhenius"}, campaign),
         *published_stages(campaign, f"{conditions}.structure"),
         {"$project": {"asked": 1, "answer": 1, "inputs.id": 1, "campaigns": 1, "published": 1}},
-        {"$sort": {"answer.conditions.structure": 1, "answer.species": 1, "_id": 1}},
+        *with_engine("answer.conditions.potential_id"),
+        {"$sort": dict.fromkeys(order, 1)},
     ]
     return Aggregation("properties", pipeline)
 
@@ -107,6 +110,7 @@ def row_of(found: Mapping[str, Any]) -> ArrheniusRow:
         formula=conditions["formula"],
         species=answer["species"],
         potential_id=conditions["potential_id"],
+        engine=found.get("engine"),
         ensemble=conditions["ensemble"],
         Ea_eV=answer["Ea_eV"],
         Ea_std_eV=answer["Ea_std_eV"],

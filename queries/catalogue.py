@@ -137,6 +137,8 @@ QUERIES: dict[str, Query] = {
             {"level_of_theory": (), "reference": ()},
         ),
         Query("potentials", "Potentials: training data, errors on held-out labels, cost."),
+        Query("potential_choice", "Grid searches for potentials: errors, time and cost of each, and which was chosen."),
+        Query("extrapolation", "Extrapolation grades of runs: the largest, frames selected, runs that were ended."),
         Query("classifiers", "Classifiers of ions: training data, performance on what was held out."),
         Query("prediction_errors", "Errors of potentials against labels, beside those on held-out labels."),
         Query("cost", "Core-seconds, jobs and speed by kind of work and campaign.", counts=tuple(RESULTS)),

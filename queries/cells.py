@@ -30,6 +30,7 @@ _LATEX_ESCAPES = str.maketrans(
         "×": r"$\times$",
         "σ": r"$\sigma$",
         "χ": r"$\chi$",
+        "µ": r"$\mu$",
         "Å": r"\AA{}",
         "²": r"$^2$",
         "³": r"$^3$",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.queries.aggregation import Aggregation, fetch, select
+from lipsdb.queries.aggregation import Aggregation, fetch, select, with_engine
 from lipsdb.queries.arrhenius import point_of
 from lipsdb.queries.published import PublishedValue, published_sigma, published_stages, published_values
 from lipsdb.queries.tables import Column, Measured, Range, Table, potential_columns, short_id
@@ -23,6 +23,7 @@ class ConductivityRow:
     formula: str
     species: str
     potential_id: str
+    engine: str | None
     ensemble: str
     temperature_K: float
     from_fit: bool
@@ -54,6 +55,7 @@ class ConductivityRow:
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: Arrhenius properties, the diffusion properties they combine, and published values."""
     replica = {"temperature_K": "$answer.conditions.temperature_K", "seed": "$answer.conditions.seed"}
+    order = ("answer.conditions.structure", "answer.species", "engine", "answer.conditions.potential_id", "_id")
     pipeline = [
         *select("properties", {"asked.property": "arrhenius"}, campaign),
         *published_stages(campaign, "$answer.conditions.structure"),
@@ -67,7 +69,8 @@ def aggregation(campaign: str | None = None) -> Aggregation:
             }
         },
         {"$project": {"answer": 1, "campaigns": 1, "published": 1, "replicas": 1}},
-        {"$sort": {"answer.conditions.structure": 1, "answer.species": 1, "_id": 1}},
+        *with_engine("answer.conditions.potential_id"),
+        {"$sort": dict.fromkeys(order, 1)},
     ]
     return Aggregation("properties", pipeline)
 
@@ -88,6 +91,7 @@ def rows_of(found: Mapping[str, Any]) -> list[ConductivityRow]:
     answer, published = found["answer"], found["published"]
     common = {key: answer["conditions"][key] for key in ("structure", "formula", "potential_id", "ensemble")}
     common |= {"species": answer["species"], "campaigns": tuple(found["campaigns"]), "id": found["_id"]}
+    common["engine"] = found.get("engine")
     made = [_target_row(answer, published, common, [replica["_id"] for replica in found["replicas"]])]
     for stored in answer["points"]:
         point = point_of(stored)

@@ -25,6 +25,7 @@ class CoordinationRow:
     neighbour: str
     cutoff_A: float
     potential_id: str
+    engine: str | None
     ensemble: str
     temperature_K: float
     seed: int
@@ -59,6 +60,7 @@ def row_of(found: Mapping[str, Any]) -> CoordinationRow:
     copied = ("structure", "formula", "potential_id", "ensemble", "temperature_K", "seed", "run_id")
     return CoordinationRow(
         **{key: conditions[key] for key in copied},
+        engine=found.get("engine"),
         centre=answer["centre"],
         neighbour=answer["neighbour"],
         cutoff_A=found["asked"]["parameters"]["cutoff_A"],

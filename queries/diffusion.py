@@ -21,6 +21,7 @@ class DiffusionRow:
     formula: str
     species: str
     potential_id: str
+    engine: str | None
     ensemble: str
     temperature_K: float
     seed: int
@@ -77,6 +78,7 @@ def row_of(found: Mapping[str, Any]) -> DiffusionRow:
     return DiffusionRow(
         **{key: answer[key] for key in copied},
         **{key: answer["conditions"][key] for key in conditions},
+        engine=found.get("engine"),
         D_95_cm2_s=(low, high),
         flags=tuple(flag for flag, holds in flags.items() if holds),
         campaigns=tuple(found["campaigns"]),

@@ -32,6 +32,7 @@ class PotentialRow:
     engine: str
     elements: tuple[str, ...]
     cutoff_A: float
+    level: int | None  # of a moment tensor potential
     system: str
     n_training: int | None
     n_held: int | None
@@ -70,7 +71,15 @@ def aggregation(campaign: str | None = None) -> Aggregation:
         },
     ]
     join = {"from": "datasets", "localField": "inputs.id", "foreignField": "_id", "pipeline": dataset, "as": "dataset"}
-    kept = ["asked.engine", "answer.elements", "answer.cutoff_A", "answer.errors", "answer.model", "campaigns"]
+    kept = [
+        "asked.engine",
+        "asked.settings.level",
+        "answer.elements",
+        "answer.cutoff_A",
+        "answer.errors",
+        "answer.model",
+        "campaigns",
+    ]
     kept += ["made_by.core_seconds", "made_by.launchpad", "made_by.finished_at"]
     pipeline = [
         *select("potentials", {"asked.engine": {"$gte": ""}}, campaign),
@@ -115,6 +124,7 @@ def rows_of(found: Mapping[str, Any], launchpad: str) -> list[PotentialRow]:
             engine=found["asked"]["engine"],
             elements=tuple(answer["elements"]),
             cutoff_A=answer["cutoff_A"],
+            level=found["asked"].get("settings", {}).get("level"),
             system=errors["system"],
             n_training=training.get(errors["system"]),
             n_held=held.get(errors["system"]),
@@ -150,6 +160,7 @@ def table(found: Sequence[PotentialRow]) -> Table:
         Column("potential", "", lambda row: short_id(row.id), detail=True),
         Column("engine", "", lambda row: row.engine, detail=True),
         Column("cutoff", "Å", lambda row: f"{row.cutoff_A:g}", detail=True),
+        *([Column("level", "", lambda row: row.level)] if any(row.level is not None for row in found) else []),
         Column("system", "", lambda row: row.system),
         Column("trained on", "labels", lambda row: row.n_training),
         Column("held out", "labels", lambda row: row.n_held),

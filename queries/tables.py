@@ -16,7 +16,17 @@ from lipsdb.queries.cells import Measured, Range, escape_latex, format_cell
 if TYPE_CHECKING:
     from lipsdb.provenance.withdrawal import Withdrawn
 
-__all__ = ["Column", "Format", "Measured", "Range", "Table", "potential_columns", "render", "short_id"]
+__all__ = [
+    "Column",
+    "Format",
+    "Measured",
+    "Range",
+    "Table",
+    "potential_columns",
+    "potential_name",
+    "render",
+    "short_id",
+]
 
 Format = Literal["table", "json", "csv", "md", "latex"]
 
@@ -40,6 +50,7 @@ FOOTNOTES = {
     "adopted": "made in another database and taken over with its record",
     "elsewhere": "done in another database and taken over; not in the sum",
     "tainted": "stands on a withdrawn document, or counts such documents",
+    "stopped": "ended before the length that was asked for, since the potential extrapolated too far",
     "several campaigns": "made for several campaigns and counted in the row of each; the line 'all' counts once",
 }
 
@@ -131,12 +142,25 @@ def short_id(id_: str) -> str:
     return f"{kind}-{digits[:8]}"
 
 
+def potential_name(id_: str, engine: str | None) -> str:
+    """What a potential is called in figures and headings: its engine and the beginning of its id.
+
+    Examples
+    --------
+    >>> potential_name("potential-91bc2f3a8e0d5b6c7a120f44", "mtp")
+    'mtp 91bc2f3a'
+    >>> potential_name("level_of_theory-91bc2f3a8e0d5b6c7a120f44", None)
+    'level_of_theory-91bc2f3a'
+    """
+    return short_id(id_) if engine is None else f"{engine} {short_id(id_).partition('-')[2]}"
+
+
 def potential_columns(rows: Sequence[Any]) -> tuple[list[Column], list[str]]:
-    """A column with the potential, or a note if it is one for all rows."""
+    """A column with the engine and id of the potential, or a note if it is one for all rows."""
     potentials = {row.potential_id for row in rows}
     if len(potentials) == 1:
         return [], [f"all with {short_id(potentials.pop())}"]
-    return [Column("potential", "", lambda row: short_id(row.potential_id))], []
+    return [Column("potential", "", lambda row: " ".join(filter(None, (row.engine, short_id(row.potential_id)))))], []
 
 
 def render(table: Table, format: str = "table", *, width: int | None = None) -> str:

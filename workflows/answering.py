@@ -245,8 +245,8 @@ class Workplace:
     logs: list[dict[str, Any]] = field(default_factory=list)  # artifacts that a refusal keeps
     _last_progress: float = 0.0
 
-    def progress(self, done: float, total: float, unit: str = "steps") -> None:
-        """Tell how far the work is; at most one round trip a second, and never a failure."""
+    def progress(self, done: float, total: float, unit: str = "steps", note: str = "") -> None:
+        """Tell how far the work is, with a remark; at most one round trip a second, and never a failure."""
         from pymongo.errors import PyMongoError
 
         from lipsdb.documents.base import now
@@ -255,7 +255,7 @@ class Workplace:
             return
         self._last_progress = time.monotonic()
         entry = {"name": self.name, "done": done, "total": total, "unit": unit, "pid": os.getpid(), "updated_at": now()}
-        entry["started_at"] = self.watch.started_at
+        entry |= {"started_at": self.watch.started_at, "note": note}
         with contextlib.suppress(PyMongoError):
             self.database.quick.get_collection("progress").replace_one({"_id": self.document_id}, entry, upsert=True)
 

@@ -11,7 +11,15 @@ from typing import Any
 from lipsdb.campaigns.classifier_problems import runs_of
 from lipsdb.campaigns.dft import AbInitioMD, SinglePoints
 from lipsdb.campaigns.load import CampaignFile
-from lipsdb.campaigns.properties import Arrhenius, Diffusion, Elasticity, Lattice, OfRun, Softness
+from lipsdb.campaigns.properties import (
+    Arrhenius,
+    Diffusion,
+    Elasticity,
+    Lattice,
+    OfRun,
+    PotentialChoice,
+    Softness,
+)
 from lipsdb.errors import BadInputError
 from lipsdb.ingest.record import read_record, reference_of_potential
 from lipsdb.provenance.withdrawal import taint, withdrawn
@@ -20,7 +28,8 @@ from lipsdb.workflows.aimd import AimdMaker
 from lipsdb.workflows.answering import Question
 from lipsdb.workflows.labels import select_labels
 from lipsdb.workflows.molecular_dynamics import MDMaker
-from lipsdb.workflows.potential import DatasetMaker, DeepMDMaker
+from lipsdb.workflows.potential import DatasetMaker, PotentialMaker
+from lipsdb.workflows.potential_choice import PotentialChoiceMaker
 from lipsdb.workflows.potential_test import PotentialTestMaker
 from lipsdb.workflows.properties import ArrheniusMaker, DiffusionMaker, ElasticityMaker, RunPropertyMaker, SoftnessMaker
 from lipsdb.workflows.relaxation import RelaxationMaker
@@ -37,6 +46,7 @@ class CampaignQuestions:
     dft: dict[str, list[Question]] = field(default_factory=dict)
     datasets: dict[str, Question] = field(default_factory=dict)
     potentials: dict[str, Question | dict[str, str]] = field(default_factory=dict)
+    grids: dict[str, list[Question]] = field(default_factory=dict)
     runs: dict[str, list[Question]] = field(default_factory=dict)
     classifiers: dict[str, Question] = field(default_factory=dict)
     properties: dict[str, list[Question]] = field(default_factory=dict)
@@ -44,7 +54,13 @@ class CampaignQuestions:
     def __iter__(self) -> Iterator[Question]:
         """Every question once, what it is made from before it."""
         potentials = [question for question in self.potentials.values() if isinstance(question, Question)]
-        groups = [*self.dft.values(), *self.runs.values(), [*self.classifiers.values()], *self.properties.values()]
+        groups = [
+            *self.grids.values(),
+            *self.dft.values(),
+            *self.runs.values(),
+            [*self.classifiers.values()],
+            *self.properties.values(),
+        ]
         yielded: set[int] = set()
         for question in (*self.structures.values(), *self.datasets.values(), *potentials, *chain(*groups)):
             yield from _after_its_parents(question, yielded)
@@ -88,6 +104,8 @@ def ask(database: Database, file: CampaignFile) -> CampaignQuestions:
         asker.dataset(name)
     for name in campaign.potentials:
         asker.potential(name)
+    for name in campaign.grids:
+        asker.grid(name)
     for name in campaign.md:
         asker.runs(name)
     for name in campaign.classifiers:
@@ -227,9 +245,23 @@ class _Asker:
                     found = reference_of_potential(self.file.resolve(str(potential.adopt)))
                 else:
                     train = potential.train
-                    maker = DeepMDMaker(f"train {name}", train.settings, train.threads)
+                    maker = PotentialMaker(f"train {name}", train.engine, train.settings, train.threads)
                     found = maker.question(self.dataset(train.dataset))
             self.asked.potentials[name] = found
+        return found
+
+    def grid(self, name: str) -> list[Question]:
+        found = self.asked.grids.get(name)
+        if found is None:
+            grid = self.campaign.grids[name]
+            with self._making(f"grids.{name}"):
+                found = [
+                    PotentialMaker(f"train {name} {member}", grid.engine, settings, grid.threads).question(
+                        self.dataset(grid.dataset)
+                    )
+                    for member, settings in grid.expand()
+                ]
+            self.asked.grids[name] = found
         return found
 
     def runs(self, name: str) -> list[Question]:
@@ -281,6 +313,10 @@ class _Asker:
             elif isinstance(wanted, Elasticity):
                 maker_e = ElasticityMaker(name, wanted.parameters(), wanted.ranks)
                 found = [maker_e.question(self.structure(wanted.structure), self.potential(wanted.potential))]
+            elif isinstance(wanted, PotentialChoice):
+                grid = self.campaign.grids[wanted.grid]
+                maker_c = PotentialChoiceMaker(name, tuple(grid.over), wanted.criterion, wanted.tolerance)
+                found = [maker_c.question(self.grid(wanted.grid), self.dataset(grid.dataset))]
             elif isinstance(wanted, Arrhenius):
                 found = [ArrheniusMaker(name, wanted.extrapolate_to_K).question(self.property(wanted.of))]
             else:

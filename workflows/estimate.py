@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lipsdb.potentials.engines import engine
 from lipsdb.provenance.kinds import COLLECTIONS
 from lipsdb.store.database import Database
 from lipsdb.workflows.answering import Question
@@ -15,6 +16,7 @@ SMALL_WORK = 100.0
 _ALIKE = {
     "run": "program",
     "label": "level_of_theory",
+    "potential": "engine",
     "property": "property",
     "classifier": "method",
     "structure": "builder",
@@ -54,7 +56,7 @@ class Estimates:
         criteria: dict[str, Any] = {"made_by.core_seconds": {"$gt": 0.0}}
         if alike is not None:
             criteria[f"asked.{_ALIKE[kind]}"] = alike
-        fields = {"made_by.core_seconds": 1, "asked.settings": 1}
+        fields = {"made_by.core_seconds": 1, "asked.settings": 1, "asked.engine": 1}
         sample = self._database.collection(COLLECTIONS[kind]).find(criteria, fields).sort("_id", 1).limit(_SAMPLE)
         rates = sorted(document["made_by"]["core_seconds"] / size_of(kind, document["asked"]) for document in sample)
         return rates[len(rates) // 2] if rates else None
@@ -66,5 +68,5 @@ def size_of(kind: str, asked: Mapping[str, Any]) -> float:
     if kind == "run":
         return float(settings["n_steps"] + settings["equilibration_steps"])
     if kind == "potential":
-        return float(sum(stage["steps"] for stage in settings["stages"]))
+        return engine(asked["engine"]).steps(settings)
     return SMALL_WORK

@@ -238,7 +238,8 @@ class _Display:
                 self._tasks[id_] = self._bars.add_task(entry["name"], total=entry["total"], rate="")
             elapsed = (entry["updated_at"] - entry["started_at"]).total_seconds()
             rate = f"{entry['done'] / elapsed:.0f} {entry['unit']}/s" if elapsed > 1 else ""
-            self._bars.update(self._tasks[id_], completed=entry["done"], rate=rate)
+            said = ", ".join(part for part in (rate, entry.get("note")) if part)
+            self._bars.update(self._tasks[id_], completed=entry["done"], rate=said)
         ended = [job for job in watcher.jobs if job["state"] in {"COMPLETED", "FIZZLED"}]
         for job in ended:
             if job["fw_id"] not in self._reported:

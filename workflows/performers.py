@@ -57,11 +57,13 @@ PERFORMERS: dict[str, Performer] = {
     **_of("single_points", "label", "label_by_cp2k", "label_by_vasp", through=_SECOND_LOOK),
     **_of("aimd", "run", "run_aimd_by_cp2k", "run_aimd_by_vasp"),
     **_of("potential", "dataset", "freeze_dataset"),
-    **_of("potential", "potential", "train_deepmd", through=frozenset({"dataset"})),  # to the labels
+    # to the labels; train_deepmd is its name from before there were several engines
+    **_of("potential", "potential", "train_potential", "train_deepmd", through=frozenset({"dataset"})),
     **_of("molecular_dynamics", "run", "run_md"),
     **_of("softness", "classifier", "train_softness_classifier", through=_SECOND_LOOK),
     **_of("properties", "property", *OF_RUNS, through=_SECOND_LOOK),
     **_of("properties", "property", "fit_arrhenius_line", "strain_structure"),
+    **_of("potential_choice", "property", "choose_potential", through=frozenset({"dataset"})),
     **_of(
         "potential_test",
         "property",

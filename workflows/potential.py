@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +14,14 @@ from lipsdb.documents.base import ArtifactReference, Input, MadeBy
 from lipsdb.documents.dataset import Dataset, DatasetAnswer, DatasetAsked, DatasetSystem
 from lipsdb.documents.potential import Parity, PotentialAnswer, PotentialAsked, SystemErrors
 from lipsdb.errors import BadInputError
+from lipsdb.potentials.engines import engine
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Question, QuestionMaker, Selection, Workplace
 from lipsdb.workflows.labels import frames_by_system, load_labels
+
+if TYPE_CHECKING:
+    from lipsdb.potentials.training_set import LabelledFrames
+    from lipsdb.store.database import Database
 
 _PARITY_FORCES = 20_000  # force components kept for the parity figure
 
@@ -102,95 +108,108 @@ def freeze_dataset(place: Workplace, asked: DatasetAsked, inputs: list[Input]) -
 
 
 @dataclass
-class DeepMDMaker(QuestionMaker):
-    """Trains a DeePMD-kit potential on a dataset, freezes, compresses and evaluates it.
+class PotentialMaker(QuestionMaker):
+    """Trains a potential on a dataset, and evaluates it on what was held out.
 
     Parameters
     ----------
+    engine : str
+        One of `lipsdb.potentials.engines`.
     settings : dict
-        Of `lipsdb.potentials.deepmd.DeepMDSettings`.
+        Of the engine's model.
     threads : int
         Threads that the training uses.
     """
 
-    name: str = "train deepmd"
+    name: str = "train"
+    engine: str = "mtp"
     settings: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
 
     def question(self, dataset: Question | dict[str, str]) -> Question:
         """Ask for the potential trained on this dataset."""
-        from lipsdb.potentials.deepmd import DeepMDSettings
-
-        settings = DeepMDSettings.model_validate(self.settings).model_dump(mode="json")
+        settings = engine(self.engine).settings_model().model_validate(self.settings).model_dump(mode="json")
         return Question(
             "potential",
             self.name,
-            PotentialAsked(engine="deepmd", settings=settings),
+            PotentialAsked(engine=self.engine, settings=settings),
             (("dataset", dataset),),
-            f"{__name__}:train_deepmd",
+            f"{__name__}:train_potential",
             "train",
             {"threads": self.threads},
         )
 
 
-def train_deepmd(place: Workplace, asked: PotentialAsked, inputs: list[Input]) -> tuple[PotentialAnswer, MadeBy]:
-    """Train, freeze, compress and evaluate; continues from the last checkpoint when started again."""
-    from lipsdb.export.deepmd import write_deepmd_systems
-    from lipsdb.potentials.deepmd import DeepMDSettings, evaluate, train
+def train_potential(place: Workplace, asked: PotentialAsked, inputs: list[Input]) -> tuple[PotentialAnswer, MadeBy]:
+    """Train and evaluate; continues from the last checkpoint when started again."""
+    from lipsdb.potentials.prediction_errors import prediction_errors
 
-    stored = place.database.collection("datasets").find_one({"_id": inputs[0].id})
-    if stored is None:
-        raise BadInputError(f"the dataset {inputs[0].id} is not in this database; submit its campaign again")
-    dataset = Dataset.from_stored(stored)
-    ids = [link.id for link in dataset.inputs if link.role == "label"]
-    labels = load_labels(place.database, ids)
-    held = dataset.answer.held
-    training = frames_by_system([labels[id_] for id_, out in zip(ids, held, strict=True) if not out])
-    test = frames_by_system([labels[id_] for id_, out in zip(ids, held, strict=True) if out])
-    settings = DeepMDSettings.model_validate(asked.settings)
+    training, held = split_frames(place.database, inputs[0].id)
+    made = engine(asked.engine)
     threads = int(place.options.get("threads", 1))
-    elements = _elements(training)
-    systems = write_deepmd_systems(place.folder / "training", training, elements=elements)
-    held_systems = write_deepmd_systems(place.folder / "held", test, elements=elements)
-    result = train(
-        place.folder / "train",
-        settings,
-        systems,
-        held_systems,
+    result = made.train(
+        place.folder,
+        made.settings_model().model_validate(asked.settings),
+        training,
+        held,
         threads=threads,
-        progress=lambda done, total, _row: place.progress(done, total),
+        progress=lambda done, total, row: place.progress(done, total, note=_loss(row)),
         lock_fd=place.lock_fd,
     )
-    evaluation = evaluate(result.compressed_path, test, threads=threads)
-    errors = [SystemErrors(system=name, **asdict(found)) for name, found in evaluation.errors.items()]
-    errors.append(SystemErrors(system="all", **asdict(evaluation.overall)))
-    files = [
-        *sorted(result.model_path.parent.glob("stage-*/input.json")),
-        *sorted(result.model_path.parent.glob("stage-*/train.log")),
-    ]
+    predictions = made.evaluate(result.model, held, threads=threads)
+    parts = {name: [(held[name], predicted)] for name, predicted in predictions.items()}
+    parts["all"] = [pair for pairs in parts.values() for pair in pairs]
     answer = PotentialAnswer(
-        elements=list(result.inputs[0]["model"]["type_map"]),
-        cutoff_A=settings.cutoff_A,
-        model=ArtifactReference(**place.put(result.compressed_path, result.compressed_path.name)),
-        files=[ArtifactReference(**place.put(result.model_path, result.model_path.name))],
+        elements=list(result.elements),
+        cutoff_A=result.cutoff_A,
+        model=_stored(place, result.model),
+        files=[_stored(place, path) for path in result.other_models],
+        active_set=None if result.active_set is None else _stored(place, result.active_set),
         learning_curve={key: np.asarray(column) for key, column in result.learning_curve.items()},
-        errors=errors,
-        parity=_parity(test, evaluation.predictions),
+        errors=[SystemErrors(system=name, **asdict(prediction_errors(pairs))) for name, pairs in parts.items()],
+        parity=_parity(held, predictions),
     )
     made_by = place.watch.made_by(
-        versions_of() | result.versions,
-        [place.put_text(path, f"{path.parent.name}-{path.name}") for path in files],
-        executable="dp",
+        versions_of(*made.libraries) | dict(result.versions),
+        [place.put_text(path, name) for name, path in result.records.items()],
+        executable=result.executable,
         core_seconds=result.core_seconds,
     )
     return answer, made_by
 
 
-def _elements(systems: dict[str, Any]) -> list[str]:
-    """Chemical symbols of all systems, by atomic number."""
-    from ase.data import chemical_symbols
+train_deepmd = train_potential  # its name in launchpads from before there were several engines
 
-    return [chemical_symbols[z] for z in np.unique(np.concatenate([frames.numbers for frames in systems.values()]))]
+
+def _stored(place: Workplace, path: Path) -> ArtifactReference:
+    return ArtifactReference(**place.put(path, path.name))
+
+
+def _loss(row: Mapping[str, float]) -> str:
+    """What the progress bar says of a row of the learning curve."""
+    found = next(((name, row[name]) for name in ("loss", "rmse_trn", "rmse") if name in row), None)
+    return "" if found is None else f"loss {found[1]:.3g}" if found[0] == "loss" else f"RMSE {found[1]:.3g}"
+
+
+def split_frames(database: Database, dataset_id: str) -> tuple[dict[str, LabelledFrames], dict[str, LabelledFrames]]:
+    """Frames of a dataset by system: to train on, and held out.
+
+    Raises
+    ------
+    BadInputError
+        If the dataset is not in this database.
+    """
+    stored = database.collection("datasets").find_one({"_id": dataset_id})
+    if stored is None:
+        raise BadInputError(f"the dataset {dataset_id} is not in this database; submit its campaign again")
+    dataset = Dataset.from_stored(stored)
+    ids = [link.id for link in dataset.inputs if link.role == "label"]
+    labels, held = load_labels(database, ids), dataset.answer.held
+    training, kept_out = (
+        frames_by_system([labels[id_] for id_, out in zip(ids, held, strict=True) if out == wanted])
+        for wanted in (False, True)
+    )
+    return training, kept_out
 
 
 def _parity(systems: dict[str, Any], predictions: dict[str, Any]) -> Parity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from lipsdb.documents.base import Input, MadeBy
 from lipsdb.documents.potential import Potential
 from lipsdb.documents.property import PropertyAsked
 from lipsdb.errors import BadInputError
+from lipsdb.potentials.engines import engine
 from lipsdb.provenance.machine import versions_of
 from lipsdb.workflows.answering import Question, QuestionMaker, Selection, Workplace
 from lipsdb.workflows.labels import load_labels
@@ -96,7 +97,8 @@ def measure_prediction_errors(
     path = place.database.artifacts.save(model.sha256, place.folder / Path(model.name).name)
     groups = _groups(labels)
     frames = {key: frames_of_labels([labels[id_] for id_ in members])[0][1] for key, members in groups.items()}
-    predictions = _evaluator(potential.asked.engine)(path, frames, int(place.options.get("threads", 1)))
+    evaluator = engine(potential.asked.engine)
+    predictions = evaluator.evaluate(path, frames, threads=int(place.options.get("threads", 1)))
     parts = [_part(members, labels, frames[key], predictions[key]) for key, members in groups.items()]
     offsets = _offsets(parts)
     training = _training_data(place.database, potential)
@@ -122,23 +124,7 @@ def measure_prediction_errors(
             for (composition, level), (mean, n) in sorted(offsets.items())
         ],
     }
-    return answer, place.watch.made_by(versions_of(*_PROGRAMS[potential.asked.engine]))
-
-
-def _evaluator(engine: str) -> Callable[[Any, dict[str, LabelledFrames], int], dict[str, Predictions]]:
-    """What predicts with potentials of an engine."""
-    if engine not in _PROGRAMS:
-        raise BadInputError(f"potentials of {engine!r} cannot be evaluated; those of {', '.join(_PROGRAMS)} can")
-
-    def by_deepmd(path: Any, frames: dict[str, LabelledFrames], threads: int) -> dict[str, Predictions]:
-        from lipsdb.potentials.deepmd import evaluate
-
-        return evaluate(path, frames, threads=threads).predictions
-
-    return by_deepmd
-
-
-_PROGRAMS = {"deepmd": ("deepmd-kit",)}
+    return answer, place.watch.made_by(versions_of(*evaluator.libraries))
 
 
 def _groups(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ import numpy as np
 from pymongo.errors import ConnectionFailure
 
 from lipsdb.errors import MissingProgramError
+from lipsdb.potentials.engines import ENGINES, engine
 from lipsdb.provenance.audit.findings import Progress, Survey
 from lipsdb.provenance.canonical import decode_array, decoded
 from lipsdb.provenance.kinds import COLLECTIONS
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 CHECK = "reproduction"
-MODEL_eV_PER_ATOM = 1e-6  # the network's single precision
-ENGINES = frozenset({"deepmd"})  # whose potentials can be evaluated here
+MODEL_eV_PER_ATOM = 1e-6  # a network's single precision
 
 Choice = tuple[str, int]  # a run and a frame, or a potential and the number of a held-out label
 
@@ -199,7 +199,7 @@ def _load_frames(database: Database, id_: str, numbers: Sequence[int]) -> tuple[
     from lipsdb.workflows.runs import load_run
 
     document = database.find(id_)
-    run = load_run(database, id_)
+    run = load_run(database, id_, stopped=True)
     thermo = decoded(document["answer"]["thermo"])
     settings = document["asked"]["settings"]
     row_of = {int(step): row for row, step in enumerate(thermo["step"])}
@@ -262,14 +262,13 @@ def _check_energies(
     recorded: np.ndarray,
     numbers: Sequence[int],
 ) -> None:
-    from lipsdb.potentials.deepmd import evaluate
-
     id_, counted = what
-    model = database.find(potential)["answer"]["model"]
+    stored = database.find(potential)
+    model = stored["answer"]["model"]
     with TemporaryDirectory(prefix="lipsdb-reproduction-") as folder:
         path = database.artifacts.save(model["sha256"], Path(folder) / Path(model["name"]).name)
         systems = {str(number): _wrapped(frame) for number, frame in zip(numbers, frames, strict=True)}
-        predictions = evaluate(path, systems).predictions
+        predictions = engine(stored["asked"]["engine"]).evaluate(path, systems)
     for number, frame, before in zip(numbers, frames, recorded, strict=True):
         found = predictions[str(number)]
         difference = abs(float(found.energies[0]) - float(before)) / frame.n_atoms

@@ -198,14 +198,19 @@ _SAME_STEPS = (
         ("trajectory.positions", "trajectory.cell"), _absolute(1e-4), "1e-4 Å", "single precision of large numbers"
     ),
     _skip("files carry their writer's version; positions and thermo output say the same", "topology.*", "restart.*"),
+    Tolerance(("extrapolation.max_grades",), _times_largest(1e-3), "0.1 % of the largest", "follow the positions"),
+    _skip("frames whose grades are compared above", "extrapolation.selected.*"),
 )
+_GRADES = _skip("of other configurations", "extrapolation.*")
 _RUN_DIVERGED = (
     *_MEANS,
+    _GRADES,
     Tolerance(("mean_volume_A3", "mean_density_g_cm3"), _times_largest(0.01), "1 %", "the box fluctuates in NPT"),
     _skip("instantaneous, or follows from the means", *_INSTANTANEOUS, "mean_stress_GPa"),
 )
 _RUN_RESAMPLED = (
     _MEANS[0],
+    _GRADES,
     Tolerance(
         ("thermo.potential_energy",),
         _per_atom(0.02),
@@ -220,7 +225,12 @@ _RUN_RESAMPLED = (
 
 _TRAINED = "training diverges with the first difference in rounding, to a potential that is as good"
 _SAME_TRAINING = (
-    _skip("equal weights in other bytes; predictions for held-out labels stand for them", "model.*", "files*"),
+    _skip(
+        "equal weights in other bytes; predictions for held-out labels stand for them",
+        "model.*",
+        "files*",
+        "active_set.*",
+    ),
 )
 _POTENTIAL_RETRAINED = (
     Tolerance(("errors.*.force_*",), _times_largest(0.25), "25 % of the error on held-out labels", _TRAINED),
@@ -233,9 +243,10 @@ _POTENTIAL_RETRAINED = (
     _skip(
         "of another potential; its errors on held-out labels say how good it is",
         "errors.*.energy_bias*", "errors.*.virial*", "errors.*.stress*", "offsets.*", "learning_curve.*", "parity.*",
-        "model.*", "files*",
+        "model.*", "files*", "active_set.*",
     ),
 )  # fmt: skip
+_TRAINING: Regimes = {"same": _SAME_TRAINING, "diverged": _POTENTIAL_RETRAINED, "resampled": _POTENTIAL_RETRAINED}
 _CLASSIFIED = "where the fit stops, and samples at the plane or at the threshold, which rounding puts on either side"
 _CLASSIFIER: Regimes = {
     "same": (
@@ -311,13 +322,18 @@ TOLERANCES: dict[str, Regimes] = {
     "run_aimd_by_cp2k": _AB_INITIO,
     "run_aimd_by_vasp": _AB_INITIO,
     "freeze_dataset": {},
-    "train_deepmd": {"same": _SAME_TRAINING, "diverged": _POTENTIAL_RETRAINED, "resampled": _POTENTIAL_RETRAINED},
+    "train_potential": _TRAINING,
+    "train_deepmd": _TRAINING,
     "train_softness_classifier": _CLASSIFIER,
     "run_md": {"same": _SAME_STEPS, "diverged": _RUN_DIVERGED, "resampled": _RUN_RESAMPLED},
     "measure_diffusion": {"same": _DIFFUSION, "resampled": _DIFFUSION_RESAMPLED},
     "measure_coordination": {"resampled": _COORDINATION_RESAMPLED},
     "strain_structure": _ELASTIC,
     "fit_arrhenius_line": {"near": _ARRHENIUS_NEAR, "resampled": _ARRHENIUS_RESAMPLED},
+    "choose_potential": {
+        "same": (_skip("measured with a clock", "rows.*.time_us_per_atom", "rows.*.training_core_s", "reason"),),
+        "resampled": (_skip("of other potentials", "*"),),
+    },
     "measure_prediction_errors": {"same": _EVALUATED, "resampled": _POTENTIAL_RETRAINED},
 }
 

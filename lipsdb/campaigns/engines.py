@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 from lipsdb.campaigns.problems import Problem, describe_all
 from lipsdb.campaigns.yaml_file import YamlPath
 from lipsdb.errors import BadInputError
+from lipsdb.potentials.engines import ENGINES, engine
 
-# What the settings are for -> (module, model).
+# What the settings are for -> (module, model); beside those of the engines of potentials.
 SETTINGS_MODELS = {
-    "deepmd": ("lipsdb.potentials.deepmd", "DeepMDSettings"),
     "aimd": ("lipsdb.dft.settings", "AimdSettings"),
     "md": ("lipsdb.md.settings", "MDSettings"),
 }
@@ -21,6 +21,8 @@ SETTINGS_MODELS = {
 
 def settings_model(owner: str) -> type[BaseModel] | None:
     """Model that checks the settings of an engine (``deepmd``) or of MD (``md``, ``aimd``); None if there is none."""
+    if owner in ENGINES:
+        return engine(owner).settings_model()
     if owner not in SETTINGS_MODELS:
         return None
     module, name = SETTINGS_MODELS[owner]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,17 @@ from pydantic import ValidationError
 
 from lipsdb.campaigns.classifier_problems import classifier_problems
 from lipsdb.campaigns.dft_problems import dft_problems
-from lipsdb.campaigns.engines import settings_problems
+from lipsdb.campaigns.engines import settings_model, settings_problems
 from lipsdb.campaigns.md import MolecularDynamics
 from lipsdb.campaigns.problems import Problem, describe_all, did_you_mean, is_in, marked_values
-from lipsdb.campaigns.properties import Arrhenius, Diffusion, Elasticity, Lattice, OfRun, PredictionErrors
+from lipsdb.campaigns.properties import Arrhenius, Diffusion, Lattice, OfRun
 from lipsdb.campaigns.schema import Campaign
 from lipsdb.campaigns.yaml_file import YamlFile, YamlPath, read_yaml
 from lipsdb.errors import BadInputError
+from lipsdb.potentials.engines import ENGINES, engine
 
 # Tables that show nothing without a property of the same name, or of this kind.
-_TABLES_OF_OTHERS = frozenset({"labels", "reproduce", "potentials", "classifiers", "cost"})
+_TABLES_OF_OTHERS = frozenset({"labels", "reproduce", "potentials", "extrapolation", "classifiers", "cost"})
 _NEEDED = {"conductivity": "diffusion"}
 RECORD = "record.json"
 RECORDED = {"potential": "model files", "labels": "labels"}  # what stands in a folder beside its record
@@ -122,6 +124,51 @@ def _training_problems(data: dict[str, Any]) -> Iterator[Problem]:
             yield from settings_problems(train["engine"], train["settings"], ("potentials", name, "train", "settings"))
 
 
+def _grid_problems(campaign: Campaign) -> Iterator[Problem]:
+    """What the engines say to the settings of the members of grids, each once."""
+    for name, grid in campaign.grids.items():
+        known = settings_model(grid.engine)
+        fields = known.model_fields if known is not None else {}
+        for key in grid.over.keys() - fields.keys():
+            allowed = did_you_mean(key, fields)
+            yield Problem(("grids", name, "over", key), f"not a setting of {grid.engine}{allowed}", at_key=True)
+        if not grid.over.keys() <= fields.keys():
+            continue
+        found: dict[str, Problem] = {}
+        for member, settings in grid.expand():
+            for problem in settings_problems(grid.engine, settings, ("grids", name, "settings")):
+                varied = problem.path[3:4] and problem.path[3] in grid.over
+                path = ("grids", name, "over", *problem.path[3:4]) if varied else problem.path
+                found.setdefault(problem.message, Problem(path, f"{problem.message} ({member})"))
+        yield from found.values()
+
+
+def _watch_problems(campaign: Campaign, folder: Path, check_files: bool) -> Iterator[Problem]:
+    """MD that is to be watched by the extrapolation grade of a potential that gives none."""
+    for name, md in campaign.md.items():
+        if md.extrapolation is None:
+            continue
+        potential = campaign.potentials[md.potential]
+        used = potential.train.engine if potential.train is not None else None
+        if potential.adopt is not None and check_files:
+            used = _engine_of_record(folder / potential.adopt / RECORD)
+        if used in ENGINES and not engine(used).grades:
+            able = ", ".join(one for one in ENGINES if engine(one).grades)
+            yield Problem(
+                ("md", name, "extrapolation"),
+                f"potentials of the engine {used} have no extrapolation grade: remove it, or take one of {able}",
+            )
+
+
+def _engine_of_record(path: Path) -> str | None:
+    """Engine of the potential of a record; None if it cannot be told, which adopting it will say."""
+    try:
+        documents = json.loads(path.read_text("utf-8"))["documents"]
+        return next(str(one["asked"]["engine"]) for one in documents if one["kind"] == "potential")
+    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+        return None
+
+
 def _consistency_problems(source: YamlFile, campaign: Campaign, check_files: bool) -> Iterator[Problem]:
     """What each entry allows by itself but not together with the others."""
     folder = source.path.parent
@@ -137,6 +184,8 @@ def _consistency_problems(source: YamlFile, campaign: Campaign, check_files: boo
     for name, md in campaign.md.items():
         yield from {p.message: p for run in md.expand() for p in settings_problems("md", run, ("md", name))}.values()
     elements = _with_relaxed(campaign, elements)
+    yield from _grid_problems(campaign)
+    yield from _watch_problems(campaign, folder, check_files)
     yield from dft_problems(campaign, folder, elements, check_files=check_files)
     yield from classifier_problems(campaign, elements)
     yield from _element_problems(source, campaign, elements)
@@ -178,7 +227,7 @@ def _element_problems(source: YamlFile, campaign: Campaign, elements: dict[str, 
         if path[0] != "properties" or "is_element" not in node:
             continue
         prop = campaign.properties[str(path[1])]
-        md = None if isinstance(prop, Elasticity | PredictionErrors) else campaign.md.get(prop.of)
+        md = campaign.md.get(getattr(prop, "of", ""))
         present = elements.get(md.structure) if md is not None else None
         if md is not None and present is not None and symbol not in present:
             where = f"not in the structure {md.structure}"

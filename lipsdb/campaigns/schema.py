@@ -5,14 +5,15 @@ Every quantity has its unit in the key (``temperatures_K``, ``timestep_fs``); na
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lipsdb.campaigns.base import CampaignModel, Name, Text, Unique, reference
+from lipsdb.campaigns.base import CampaignModel, Name, Text, Unique
 from lipsdb.campaigns.classifiers import Classifier
 from lipsdb.campaigns.dft import Dft
 from lipsdb.campaigns.md import MolecularDynamics
+from lipsdb.campaigns.potentials import Grid, Potential
 from lipsdb.campaigns.properties import Property
 from lipsdb.campaigns.published import Published, Reference
 from lipsdb.campaigns.structures import Structure
@@ -47,6 +48,8 @@ Table = Literal[
     "labels",
     "reproduce",
     "potentials",
+    "potential_choice",
+    "extrapolation",
     "classifiers",
     "prediction_errors",
     "cost",
@@ -117,32 +120,6 @@ class Dataset(CampaignModel):
         return self
 
 
-class Training(CampaignModel):
-    """How a potential is trained."""
-
-    engine: Literal["deepmd"] = Field(description="program that trains: deepmd")
-    dataset: str = reference("name of the dataset", "datasets")
-    threads: int = Field(default=1, ge=1, description="threads of the training; changes the speed, not what is asked")
-    settings: dict[str, Any] = Field(description="settings of the engine; see its own model")
-
-
-class Potential(CampaignModel):
-    """A potential: adopted (trained before, shipped with its record) or trained by this campaign."""
-
-    adopt: Text | None = Field(
-        default=None,
-        description="folder with model files and their record (record.json), relative to the campaign file",
-        json_schema_extra={"path_to": "potential"},
-    )
-    train: Training | None = Field(default=None, description="engine, dataset and settings of the training")
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Potential:
-        if (self.adopt is None) == (self.train is None):
-            raise ValueError("must have exactly one of: adopt, train")
-        return self
-
-
 class Campaign(CampaignModel):
     """A campaign: the questions of one study."""
 
@@ -158,6 +135,9 @@ class Campaign(CampaignModel):
     )
     datasets: dict[Name, Dataset] = Field(default={}, description="training data: name -> label selections and split")
     potentials: dict[Name, Potential] = Field(default={}, description="potentials: name -> adopt or train")
+    grids: dict[Name, Grid] = Field(
+        default={}, description="searches for settings: name -> engine, dataset, settings and those that vary"
+    )
     md: dict[Name, MolecularDynamics] = Field(default={}, description="molecular dynamics: name -> conditions")
     classifiers: dict[Name, Classifier] = Field(
         default={}, description="what tells mobile from immobile ions: name -> MD to train on, and settings"

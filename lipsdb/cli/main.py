@@ -19,6 +19,7 @@ from lipsdb.cli import (
     impact,
     ingest,
     launchpad,
+    potential,
     query,
     rebuild,
     report,
@@ -42,6 +43,7 @@ app.add_typer(export.app, name="export")
 app.add_typer(archive.import_app, name="import")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(query.app, name="query")
+app.add_typer(potential.app, name="potential")
 for module in (documents, impact, run, report, audit, withdraw, rebuild, launchpad, archive):
     module.add_commands(app)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _FIELDS: dict[str, list[str]] = {
@@ -11,8 +11,11 @@ _FIELDS: dict[str, list[str]] = {
     "label": ["origin", "answer.formula", "answer.n_atoms", "asked.level_of_theory"],
     "refusal": ["asked", "answer.gate", "answer.reason"],
     "dataset": ["answer.n_training", "answer.n_held", "answer.systems"],
-    "potential": ["asked.engine", "answer.errors", "answer.elements", "answer.cutoff_A"],
-    "run": ["asked.program", "asked.settings", "answer.n_atoms", "answer.n_frames", "answer.frame_interval_ps"],
+    "potential": ["asked.engine", "asked.settings.level", "answer.errors", "answer.elements", "answer.cutoff_A"],
+    "run": [
+        *("asked.program", "asked.settings", "answer.n_atoms", "answer.n_frames", "answer.frame_interval_ps"),
+        "answer.extrapolation.stopped_at_step",
+    ],
     "classifier": [
         "asked.method",
         *(f"answer.{name}" for name in ("features", "runs", "test", "hopping_from_A")),
@@ -32,7 +35,7 @@ _FIELDS: dict[str, list[str]] = {
             )
         ),
         *(f"answer.{name}" for name in ("sigma_target_S_cm", "extrapolated", "centre", "neighbour", "mean")),
-        *(f"answer.{name}" for name in ("errors", "n_labels")),
+        *(f"answer.{name}" for name in ("errors", "n_labels", "rows")),
     ],
     "campaign": ["asked.name", "answer.file"],
     "withdrawal": ["asked"],
@@ -157,7 +160,9 @@ def _potential(document: Mapping[str, Any], n_labels: int | None) -> str:
     overall = next((entry for entry in document["answer"]["errors"] if entry["system"] == "all"), None)
     labels = [] if n_labels is None else [f"{_count(n_labels)} labels"]
     errors = [] if overall is None else [f"F MAE {overall['force_mae_meV_per_A']:.0f} meV/Å"]
-    return ", ".join([document["asked"]["engine"], *labels, *errors])
+    level = document["asked"].get("settings", {}).get("level")  # of a moment tensor potential
+    size = [] if level is None else [f"level {level}", f"cutoff {document['answer']['cutoff_A']:g} Å"]
+    return ", ".join([document["asked"]["engine"], *size, *labels, *errors])
 
 
 def _run(document: Mapping[str, Any]) -> str:
@@ -165,8 +170,12 @@ def _run(document: Mapping[str, Any]) -> str:
     conditions = f"{str(settings['ensemble']).upper()} {settings['temperature_K']:g} K"
     if settings.get("pressure_bar") is not None:
         conditions += f" {settings['pressure_bar']:g} bar"
-    length_ps = answer["frame_interval_ps"] * (answer["n_frames"] - 1)
-    return f"{conditions}, {answer['n_atoms']} atoms, {length_ps:g} ps, seed {settings['seed']}"
+    length_ps = answer["frame_interval_ps"] * max(answer["n_frames"] - 1, 0)
+    told = f"{conditions}, {answer['n_atoms']} atoms, {length_ps:g} ps, seed {settings['seed']}"
+    stopped = (answer.get("extrapolation") or {}).get("stopped_at_step")
+    if stopped is None:
+        return told
+    return f"{told}, ended at step {stopped} of {settings['n_steps']}: its potential extrapolated"
 
 
 def _classifier(document: Mapping[str, Any]) -> str:
@@ -196,8 +205,24 @@ def _property(document: Mapping[str, Any]) -> str:
         overall = next(entry for entry in answer["errors"] if entry["system"] == "all")
         energy, force = overall["energy_mae_meV_per_atom"], overall["force_mae_meV_per_A"]
         return f"prediction errors on {answer['n_labels']} labels: E MAE {energy:.1f} meV/atom, F MAE {force:.0f} meV/Å"
+    if name == "potential_choice":
+        return _potential_choice(answer["rows"])
     called = asked["parameters"].get("name")
     return f"{name}{temperature}" + (f" ({called})" if called and called != name else "")
+
+
+def _potential_choice(rows: Sequence[Mapping[str, Any]]) -> str:
+    chosen = next(row for row in rows if row["chosen"])
+
+    def words(key: str, value: Any) -> str:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        return f"{key.removesuffix('_A').replace('_', ' ')} {text}{' Å' if key.endswith('_A') else ''}"
+
+    settings = ", ".join(words(key, value) for key, value in chosen["settings"].items())
+    return (
+        f"potential choice among {len(rows)}: {chosen['engine']}, {settings}, "
+        f"F MAE {chosen['force_mae_meV_per_A']:.0f} meV/Å, {chosen['time_us_per_atom']:.3g} µs per atom and step"
+    )
 
 
 def _withdrawal(document: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, make_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lipsdb.queries.aggregation import Aggregation, fetch, select
+from lipsdb.queries.aggregation import Aggregation, fetch, select, with_engine
+from lipsdb.queries.field_names import in_words, unit_suffix
 from lipsdb.queries.published import published_stages, published_values
 from lipsdb.queries.tables import Column, Measured, Table, potential_columns, short_id
 
@@ -21,22 +22,6 @@ if TYPE_CHECKING:
 
 _CONDITIONS = {"structure": str, "formula": str, "potential_id": str}
 _CONDITIONS_OF_RUN = {**_CONDITIONS, "ensemble": str, "pressure_bar": float | None, "temperature_K": float, "seed": int}
-_UNITS = {
-    "_A": "Å",
-    "_A2": "Å²",
-    "_A3": "Å³",
-    "_per_A2": "Å⁻²",
-    "_per_A": "Å⁻¹",
-    "_per_A3": "Å⁻³",
-    "_A2_ps": "Å²/ps",
-    "_deg": "°",
-    "_ps": "ps",
-    "_K": "K",
-    "_GPa": "GPa",
-    "_cm2_s": "cm²/s",
-    "_g_cm3": "g/cm³",
-    "_percent": "%",
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +60,8 @@ class Descriptor:
         """The rows' dataclass: conditions of the run, the entry's fields, provenance."""
         own: list[Any] = [(name, type_ if type_ is str else type_ | None) for name, type_ in self.fields.items()]
         own += [(f"published_{name}", tuple) for name in self.published]
-        tail: list[Any] = [("campaigns", tuple), ("id", str), *([("run_id", str)] if self.of_run else [])]
+        tail: list[Any] = [("engine", str | None), ("campaigns", tuple), ("id", str)]
+        tail += [("run_id", str)] if self.of_run else []
         tail += [("flags", tuple, field(default=())), ("withdrawals", tuple, field(default=()))]
         name = "".join(part.capitalize() for part in self.kind.split("_")) + "Row"
         return make_dataclass(name, [*self._conditions.items(), *own, *tail], frozen=True)
@@ -89,6 +75,7 @@ class Descriptor:
             {"$project": {"conditions": "$answer.conditions", "summary": "$answer.summary", "campaigns": 1}},
             *published,
             {"$sort": {**{f"conditions.{name}": 1 for name in order}, "_id": 1}},
+            *with_engine("conditions.potential_id"),
             {"$unwind": "$summary"},
         ]
         return Aggregation("properties", pipeline)
@@ -112,6 +99,7 @@ class Descriptor:
                 f"published_{name}": published_values(found["published"], quantity)
                 for name, quantity in self.published.items()
             },
+            engine=found.get("engine"),
             flags=tuple(summary.get("flags", ())),
             campaigns=tuple(found["campaigns"]),
             id=found["_id"],
@@ -144,17 +132,17 @@ class Descriptor:
         return [column, Column(f"{column.name} published", column.unit, lambda row: getattr(row, f"published_{name}"))]
 
     def _column(self, name: str) -> Column:
-        suffix = max((end for end in _UNITS if name.endswith(end)), key=len, default="")
-        base, unit = name.removesuffix(suffix), _UNITS.get(suffix, "")
-        error = f"{base}_std{suffix}"
+        words, unit = in_words(name)
+        suffix = unit_suffix(name)
+        error = f"{name.removesuffix(suffix)}_std{suffix}"
         if error not in self.fields:
-            return Column(base.replace("_", " "), unit, lambda row: getattr(row, name))
+            return Column(words, unit, lambda row: getattr(row, name))
 
         def measured(row: Any) -> Measured | None:
             value = getattr(row, name)
             return None if value is None else Measured(value, getattr(row, error))
 
-        return Column(base.replace("_", " "), unit, measured)
+        return Column(words, unit, measured)
 
 
 def _ensemble_columns(rows: Sequence[Any]) -> list[Column]:

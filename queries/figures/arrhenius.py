@@ -10,13 +10,15 @@ import numpy as np
 from lipsdb.analysis.arrhenius import BOLTZMANN_EV_PER_K
 from lipsdb.analysis.trajectory_arrays import FloatArray
 from lipsdb.queries.figures.published_lines import PublishedResult
-from lipsdb.queries.figures.theme import DECADES, GREY, dress, new_figure, own_colour, plain, translucent
+from lipsdb.queries.figures.theme import DECADES, GREY, OWN, dress, new_figure, plain, translucent
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Document = Mapping[str, Any]
 _TEMPERATURE_TICKS = (250, 300, 350, 400, 500, 600, 700, 850, 1000, 1200, 1500, 2000)
+_COLOURS = (OWN[0], OWN[2], OWN[3], OWN[4], OWN[5], OWN[1])  # orange last: published simulations are near it
+_SYMBOLS = ("circle", "triangle-up", "pentagon", "star-square", "hexagon", "star")
 _SIMULATED = ("#c2643c", "#b8862d", "#a8577e", "#7d6b3d")
 _MEASURED = ("#3f8f5f", "#4b8a9b", "#6f7fb0", "#5d8c3a")
 
@@ -41,7 +43,11 @@ def fitted_line(fit: Mapping[str, Any], temperatures_K: FloatArray) -> tuple[Flo
 
 
 def arrhenius_figure(
-    fits: Sequence[Document], diffusions: Sequence[Document], published: Sequence[PublishedResult] = ()
+    fits: Sequence[Document],
+    diffusions: Sequence[Document],
+    published: Sequence[PublishedResult] = (),
+    names: Sequence[str] | None = None,
+    styles: Sequence[int] | None = None,
 ) -> go.Figure:
     """Draw the Arrhenius figure.
 
@@ -53,12 +59,17 @@ def arrhenius_figure(
         Properties 'diffusion' of single runs: the replicas.
     published : sequence of PublishedResult
         Drawn as a line where Ea and σ(300 K) both exist and one of the fits is of that structure.
+    names : sequence of str, optional
+        What tells the fits apart; their structures by default.
+    styles : sequence of int, optional
+        Number of the colour and symbol of each fit, the same in several figures if wanted; in turn by default.
     """
     figure = new_figure(620)
     reach = [1000.0 / 300.0]
     by_id = {document["_id"]: document for document in diffusions}
-    for index, document in enumerate(fits):
-        reach += _draw_fit(figure, index, document, by_id)
+    names = names or [document["answer"]["conditions"]["structure"] for document in fits]
+    for document, name, style in zip(fits, names, styles or range(len(fits)), strict=True):
+        reach += _draw_fit(figure, plain(name), style, document, by_id)
     temperatures = 1000.0 / np.linspace(min(reach), max(reach), 60)
     drawn: dict[bool, int] = {True: 0, False: 0}
     for result in published:
@@ -76,10 +87,16 @@ def arrhenius_figure(
     return figure
 
 
-def _draw_fit(figure: go.Figure, index: int, document: Document, by_id: Mapping[str, Document]) -> list[float]:
+def fit_colour(style: int) -> str:
+    """Colour of the n-th of our fits; they repeat."""
+    return _COLOURS[style % len(_COLOURS)]
+
+
+def _draw_fit(
+    figure: go.Figure, name: str, style: int, document: Document, by_id: Mapping[str, Document]
+) -> list[float]:
     """Add one fit with its points and replicas; return the values of 1000/T that it covers."""
-    fit, colour = document["answer"], own_colour(index)
-    name = plain(fit["conditions"]["structure"])
+    fit, colour, symbol = document["answer"], fit_colour(style), _SYMBOLS[style % len(_SYMBOLS)]
     points = fit["points"]
     inverse = [1000.0 / point["temperature_K"] for point in points]
     grid = np.linspace(min(inverse), max([*inverse, 1000.0 / fit["target_temperature_K"]]), 80)
@@ -106,7 +123,7 @@ def _draw_fit(figure: go.Figure, index: int, document: Document, by_id: Mapping[
             line={"color": colour, "width": 2, "dash": dash},
             name=f"{name}: Ea = {fit['Ea_eV']:.3f} ± {fit['Ea_std_eV']:.3f} eV",
             showlegend=dash == "solid",
-            hovertemplate="%{y:.2e} cm²/s on the fitted line<extra>" + document["_id"] + "</extra>",
+            hovertemplate=f"{name}: %{{y:.2e}} cm²/s on the fitted line<extra>{document['_id']}</extra>",
             **group,
         )
     replicas = [by_id[link["id"]] for link in document["inputs"] if link["id"] in by_id]
@@ -114,9 +131,9 @@ def _draw_fit(figure: go.Figure, index: int, document: Document, by_id: Mapping[
     figure.add_scatter(
         x=[1000.0 / replica["answer"]["conditions"]["temperature_K"] for replica in seen],
         y=[replica["answer"]["D_cm2_s"] for replica in seen],
-        customdata=[_replica_hover(replica) for replica in seen],
+        customdata=[_replica_hover(name, replica) for replica in seen],
         mode="markers",
-        marker={"color": colour, "size": 6, "opacity": 0.4},
+        marker={"color": colour, "size": 6, "opacity": 0.4, "symbol": symbol},
         name=f"{name}: single runs",
         showlegend=False,
         hovertemplate="%{customdata[0]}<extra></extra>",
@@ -135,13 +152,13 @@ def _draw_fit(figure: go.Figure, index: int, document: Document, by_id: Mapping[
             "thickness": 1.5,
             "width": 5,
         },
-        customdata=[[_point_hover(point, document["_id"])] for point in shown],
+        customdata=[[_point_hover(name, point, document["_id"])] for point in shown],
         mode="markers",
         marker={
             "color": colour,
             "size": 10,
             "line": {"width": 2, "color": colour},
-            "symbol": ["circle" if point["fickian"] else "circle-open" for point in shown],
+            "symbol": [symbol if point["fickian"] else f"{symbol}-open" for point in shown],
         },
         name=f"{name}: replicas combined",
         showlegend=False,
@@ -151,20 +168,20 @@ def _draw_fit(figure: go.Figure, index: int, document: Document, by_id: Mapping[
     return [float(grid[0]), float(grid[-1])]
 
 
-def _replica_hover(document: Document) -> list[str]:
+def _replica_hover(name: str, document: Document) -> list[str]:
     answer = document["answer"]
     conditions = answer["conditions"]
     return [
-        f"{conditions['temperature_K']:g} K, seed {conditions['seed']}<br>"
+        f"{name}, {conditions['temperature_K']:g} K, seed {conditions['seed']}<br>"
         f"D = ({answer['D_cm2_s']:.2e} ± {answer['D_std_cm2_s']:.1e}) cm²/s<br>{document['_id']}<br>"
         f"{conditions['run_id']}"
     ]
 
 
-def _point_hover(point: Mapping[str, Any], id_: str) -> str:
+def _point_hover(name: str, point: Mapping[str, Any], id_: str) -> str:
     fickian = "" if point["fickian"] else "<br>not Fickian: a rate, not a diffusion coefficient"
     return (
-        f"{point['temperature_K']:g} K, {point['n_replicas']} replicas<br>"
+        f"{name}, {point['temperature_K']:g} K, {point['n_replicas']} replicas<br>"
         f"D = ({point['D_cm2_s']:.2e} ± {point['D_std_cm2_s']:.1e}) cm²/s<br>"
         f"σ = ({point['sigma_S_cm']:.3g} ± {point['sigma_std_S_cm']:.2g}) S/cm{fickian}<br>{id_}"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lipsdb.queries.figures.arrhenius import fit_colour
 from lipsdb.queries.figures.published_lines import PublishedResult
-from lipsdb.queries.figures.theme import DECADES, GREY, dress, own_colour, plain
+from lipsdb.queries.figures.theme import DECADES, GREY, dress, plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 _SIMULATED, _MEASURED = "#c2643c", "#3f8f5f"
 
 
-def comparison_figure(fits: Sequence[Mapping[str, Any]], published: Sequence[PublishedResult]) -> go.Figure:
+def comparison_figure(
+    fits: Sequence[Mapping[str, Any]],
+    published: Sequence[PublishedResult],
+    names: Sequence[str] | None = None,
+    styles: Sequence[int] | None = None,
+) -> go.Figure:
     """Draw Ea and σ(300 K) as points with error bars.
 
     Parameters
@@ -23,21 +29,27 @@ def comparison_figure(fits: Sequence[Mapping[str, Any]], published: Sequence[Pub
         Properties 'arrhenius' of one structure. A conductivity stated at another temperature than 300 K is left out.
     published : sequence of PublishedResult
         Of that structure.
+    names : sequence of str, optional
+        What tells the fits apart; numbers by default.
+    styles : sequence of int, optional
+        Number of the colour of each fit, as in the Arrhenius figure.
     """
     from plotly.subplots import make_subplots
 
-    names = [f"<b>this campaign</b>{f' ({n})' if len(fits) > 1 else ''}" for n in range(1, len(fits) + 1)]
-    rows = names + [_row_name(result, number) for number, result in enumerate(published)]
+    of_fits = names or [str(number) for number in range(1, len(fits) + 1)]
+    ours = [f"<b>this campaign</b>{f'<br>{plain(name)}' if len(fits) > 1 else ''}" for name in of_fits]
+    colours = [fit_colour(style) for style in styles or range(len(fits))]
+    rows = ours + [_row_name(result, number) for number, result in enumerate(published)]
     height = 110 + 34 * len(rows)
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
-    for number, (name, fit) in enumerate(zip(names, fits, strict=True)):
+    for number, (name, colour, fit) in enumerate(zip(ours, colours, fits, strict=True)):
         answer = fit["answer"]
-        style = {"mode": "markers", "marker": {"size": 11, "color": own_colour(number)}, "showlegend": number == 0}
+        style = {"mode": "markers", "marker": {"size": 11, "color": colour}, "showlegend": number == 0}
         extra = {"name": "this campaign", "legendgroup": "own"}
         figure.add_scatter(
             x=[answer["Ea_eV"]],
             y=[name],
-            error_x={"type": "data", "array": [answer["Ea_std_eV"]], "color": own_colour(number)},
+            error_x={"type": "data", "array": [answer["Ea_std_eV"]], "color": colour},
             hovertemplate=f"Ea = %{{x:.3f}} ± {answer['Ea_std_eV']:.3f} eV<extra>{fit['_id']}</extra>",
             row=1,
             col=1,
@@ -54,7 +66,7 @@ def comparison_figure(fits: Sequence[Mapping[str, Any]], published: Sequence[Pub
                     "type": "data",
                     "array": [high - value],
                     "arrayminus": [value - low],
-                    "color": own_colour(number),
+                    "color": colour,
                 },
                 hovertemplate=f"σ(300 K) = %{{x:.2e}} S/cm, 68 %: {low:.1e} to {high:.1e}<extra>{fit['_id']}</extra>",
                 row=1,

@@ -36,11 +36,12 @@ def run_health_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
     Parameters
     ----------
     runs : sequence of documents
-        Of `runs`.
+        Of `runs`. One that was ended before its production has nothing to draw.
     """
     from plotly.subplots import make_subplots
 
     figure = make_subplots(rows=len(_ROWS), cols=1, shared_xaxes=True, vertical_spacing=0.05)
+    runs = [run for run in runs if len(run["answer"]["thermo"]["step"])]
     colours = temperature_colours([run["asked"]["settings"]["temperature_K"] for run in runs])
     named: set[float] = set()
     for run in sorted(runs, key=lambda r: r["asked"]["settings"]["temperature_K"]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsdb.errors import NotFoundError
 from lipsdb.queries.figures.published_lines import PublishedResult, published_results
+from lipsdb.queries.tables import potential_name
 
 if TYPE_CHECKING:
     from lipsdb.provenance.withdrawal import Taint
@@ -69,6 +70,11 @@ class Contents:
         """Properties of a kind; empty if there are none."""
         return self.properties.get(kind, [])
 
+    def potential_name(self, id_: str) -> str:
+        """Engine and beginning of the id of a potential; of a level of theory the beginning of its id."""
+        engines = {document["_id"]: document["asked"]["engine"] for document in self.potentials}
+        return potential_name(id_, engines.get(id_))
+
     def grouped(self, kind: str) -> dict[str, list[dict[str, Any]]]:
         """Properties of single runs that belong in one figure: same name, structure, potential, ensemble and pressure.
 
@@ -77,12 +83,12 @@ class Contents:
         groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
         for document in self.of(kind):
             conditions = document["answer"]["conditions"]
-            name, held = document["asked"]["parameters"].get("name", kind), _ensemble(conditions)
+            name, held = document["asked"]["parameters"].get("name", kind), ensemble_of(conditions)
             groups.setdefault((name, conditions["structure"], conditions["potential_id"], held), []).append(document)
         potentials, ensembles = ({key[place] for key in groups} for place in (2, 3))
         return {
             f"{name}: {structure}"
-            + (f", {potential[:18]}" if len(potentials) > 1 else "")
+            + (f", {self.potential_name(potential)}" if len(potentials) > 1 else "")
             + (f", {held}" if len(ensembles) > 1 else ""): documents
             for (name, structure, potential, held), documents in groups.items()
         }
@@ -98,13 +104,16 @@ class Contents:
             conditions = document["answer"]["conditions"]
             others = {link["role"]: link["id"][:19] for link in document["inputs"] if link["role"] == "classifier"}
             parameters = json.dumps({**document["asked"]["parameters"], **others}, sort_keys=True)
-            key = conditions["structure"], conditions["potential_id"], _ensemble(conditions), parameters
+            key = conditions["structure"], conditions["potential_id"], ensemble_of(conditions), parameters
             groups.setdefault(key, []).append(document)
         potentials, ensembles = ({key[place] for key in groups} for place in (1, 2))
         differing = _differing([json.loads(parameters) for *_, parameters in groups])
         found: dict[str, list[dict[str, Any]]] = {}
         for ((structure, potential, held, _), documents), shared in zip(groups.items(), differing, strict=True):
-            of_run = [*([potential[:18]] if len(potentials) > 1 else []), *([held] if len(ensembles) > 1 else [])]
+            of_run = [
+                *([self.potential_name(potential)] if len(potentials) > 1 else []),
+                *([held] if len(ensembles) > 1 else []),
+            ]
             title = ", ".join([structure, *of_run, *shared])
             if title in found:  # such as experiments of the same name
                 title += f", {documents[0]['_id'][:18]}"
@@ -145,12 +154,12 @@ class Contents:
         ]
 
 
-def _ensemble(conditions: Mapping[str, Any]) -> str:
+def ensemble_of(conditions: Mapping[str, Any]) -> str:
     """Ensemble and pressure of a run; nothing for what is not of a run.
 
     Examples
     --------
-    >>> _ensemble({"ensemble": "npt", "pressure_bar": 1e4}), _ensemble({"ensemble": "nvt", "pressure_bar": None})
+    >>> ensemble_of({"ensemble": "npt", "pressure_bar": 1e4}), ensemble_of({"ensemble": "nvt", "pressure_bar": None})
     ('NPT 10000 bar', 'NVT')
     """
     pressure = conditions.get("pressure_bar")

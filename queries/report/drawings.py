@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from lipsdb.queries.report.contents import Contents
+from lipsdb.queries.report.contents import Contents, ensemble_of
+from lipsdb.queries.report.run_table import potential_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -49,43 +50,6 @@ def drawing(name: str, figure: go.Figure, drawn: Sequence[Mapping[str, Any]], ca
     text = figure.to_json().replace("<", "\\u003c")
     return Drawing(
         name, title, Markup(text), int(figure.layout.height), caption, [document["_id"] for document in drawn]
-    )
-
-
-def comparison_drawings(contents: Contents) -> Iterator[Drawing]:
-    """Our Ea and σ(300 K) beside the published ones, one figure a structure."""
-    from lipsdb.queries.figures.published_comparison import comparison_figure
-
-    structures = dict.fromkeys(fit["answer"]["conditions"]["structure"] for fit in contents.of("arrhenius"))
-    for number, structure in enumerate(structures):
-        fits = [fit for fit in contents.of("arrhenius") if fit["answer"]["conditions"]["structure"] == structure]
-        published = [result for result in contents.published if result.structure == structure]
-        if published:
-            yield drawing(
-                f"comparison-{number}",
-                comparison_figure(fits, published),
-                fits,
-                f"{structure}: this campaign with its standard deviation (Ea) and 68 % interval (σ), beside published "
-                "values, which are printed without uncertainty.",
-            )
-
-
-def arrhenius_drawing(contents: Contents) -> Drawing | None:
-    """D against 1000/T."""
-    from lipsdb.queries.figures.arrhenius import arrhenius_figure
-
-    if not contents.of("arrhenius"):
-        return None
-    figure = arrhenius_figure(contents.of("arrhenius"), contents.of("diffusion"), contents.published)
-    return drawing(
-        "arrhenius",
-        figure,
-        [*contents.of("arrhenius"), *contents.of("diffusion")],
-        "Large points: replicas combined at each temperature, with the standard deviation; open if the MSD was not "
-        "linear in time in all of them. Faint points: single runs. Line: weighted fit, dashed where it is "
-        "extrapolated; shaded: 68 % of the fit. Published lines (dotted: simulation, dash-dotted: experiment) go "
-        "through σ(300 K), turned into D with the density of mobile ions of our coldest runs and Haven ratio 1, with "
-        "the published Ea; sources that give only one of both have no line.",
     )
 
 
@@ -179,13 +143,7 @@ def run_drawings(contents: Contents) -> Iterator[Drawing]:
     """Thermodynamic output, one figure a structure, potential and ensemble."""
     from lipsdb.queries.figures.run_health import run_health_figure
 
-    names = {document["_id"]: document["answer"]["name"] for document in contents.structures}
-    groups: dict[str, list[dict[str, object]]] = {}
-    for run in contents.runs:
-        link = next(link for link in run["inputs"] if link["role"] == "structure")
-        settings = run["asked"]["settings"]
-        groups.setdefault(f"{names.get(link['id'], link['id'])}, {settings['ensemble'].upper()}", []).append(run)
-    for number, (title, runs) in enumerate(groups.items()):
+    for number, (title, runs) in enumerate(_alike_runs(contents, contents.runs).items()):
         yield drawing(
             f"runs-{number}",
             run_health_figure(runs),
@@ -194,6 +152,61 @@ def run_drawings(contents: Contents) -> Iterator[Drawing]:
             "run; a drift means that the structure still changes.",
             title,
         )
+
+
+def _alike_runs(contents: Contents, runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Runs by structure, potential (where there are several), ensemble and pressure."""
+    names = {document["_id"]: document["answer"]["name"] for document in contents.structures}
+    several = len({potential_of(run) for run in contents.runs}) > 1
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        structure = next(link["id"] for link in run["inputs"] if link["role"] == "structure")
+        potential = [contents.potential_name(potential_of(run))] if several else []
+        parts = [names.get(structure, structure), *potential, ensemble_of(run["asked"]["settings"])]
+        groups.setdefault(", ".join(parts), []).append(run)
+    return dict(sorted(groups.items()))
+
+
+def extrapolation_drawings(contents: Contents) -> Iterator[Drawing]:
+    """Extrapolation grades along the runs that were watched, one figure a structure, potential and ensemble."""
+    from lipsdb.queries.figures.extrapolation import extrapolation_figure
+
+    watched = [run for run in contents.runs if run["answer"].get("extrapolation") is not None]
+    for number, (title, runs) in enumerate(_alike_runs(contents, watched).items()):
+        yield drawing(
+            f"extrapolation-{number}",
+            extrapolation_figure(runs),
+            runs,
+            "Largest extrapolation grade of an atom, one curve a run; up to 1 the potential interpolates between what "
+            "it was trained on. Negative times: equilibration. Cross: the run was ended there.",
+            f"Extrapolation grade: {title}",
+        )
+
+
+def choice_drawings(contents: Contents) -> Iterator[Drawing]:
+    """Error against cost of each grid search for a potential."""
+    from lipsdb.queries.figures.potential_choice import potential_choice_figure
+
+    choices = contents.of("potential_choice")
+    for number, choice in enumerate(choices):
+        within = f"{100 * choice['asked']['parameters']['tolerance']:g} %"
+        yield drawing(
+            f"potential-choice-{number}",
+            potential_choice_figure(choice),
+            [choice],
+            f"{_in_points(choice)} stands in the points. Errors on {choice['answer']['n_held']} held-out labels "
+            f"against the time of energy, forces and virial on one core of {choice['made_by']['host']}. Shaded: within "
+            f"{within} of the smallest error, where the quickest is chosen (ring).",
+            "Grid search" + (f" {choice['_id'][:17]}" if len(choices) > 1 else ""),
+        )
+
+
+def _in_points(choice: Mapping[str, Any]) -> str:
+    from lipsdb.queries.field_names import in_words
+    from lipsdb.queries.figures.potential_choice import lines_of
+
+    words, unit = in_words(lines_of(choice["answer"]["rows"], choice["asked"]["parameters"]["over"])[1])
+    return f"The {words}{f' ({unit})' if unit else ''}"
 
 
 def potential_drawings(potential: dict[str, object], number: int) -> Iterator[Drawing]:

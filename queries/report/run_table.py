@@ -15,6 +15,8 @@ class RunRow:
     """One run."""
 
     structure: str
+    potential_id: str
+    potential: str
     ensemble: str
     temperature_K: float
     seed: int
@@ -32,40 +34,52 @@ class RunRow:
 
 
 def run_rows(contents: Contents) -> list[RunRow]:
-    """One row a run, coldest first."""
+    """One row a run, by potential, coldest first."""
     names = {document["_id"]: document["answer"]["name"] for document in contents.structures}
     framework = {
         document["answer"]["conditions"]["run_id"]: document["answer"]["framework_msd_A2"]
         for document in contents.of("diffusion")
     }
-    return [_row(run, names, framework) for run in contents.runs]
+    return sorted((_row(run, contents, names, framework) for run in contents.runs), key=lambda row: row.potential)
 
 
-def _row(run: Mapping[str, Any], names: Mapping[str, str], framework: Mapping[str, float | None]) -> RunRow:
+def potential_of(run: Mapping[str, Any]) -> str:
+    """Id of the potential of a run, or of the level of theory."""
+    return next(str(link["id"]) for link in run["inputs"] if link["role"] in {"potential", "level_of_theory"})
+
+
+def _row(
+    run: Mapping[str, Any], contents: Contents, names: Mapping[str, str], framework: Mapping[str, float | None]
+) -> RunRow:
     settings, answer = run["asked"]["settings"], run["answer"]
     structure = next(link["id"] for link in run["inputs"] if link["role"] == "structure")
     temperature = answer["thermo"].get("temperature")
     return RunRow(
         structure=names.get(structure, short_id(structure)),
+        potential_id=potential_of(run),
+        potential=contents.potential_name(potential_of(run)),
         ensemble=settings["ensemble"].upper(),
         temperature_K=settings["temperature_K"],
         seed=settings["seed"],
         n_atoms=answer["n_atoms"],
-        length_ps=answer["frame_interval_ps"] * (answer["n_frames"] - 1),
+        length_ps=answer["frame_interval_ps"] * max(answer["n_frames"] - 1, 0),
         mean_temperature_K=answer["mean_temperature_K"],
-        std_temperature_K=None if temperature is None else float(temperature.std()),
+        std_temperature_K=None if temperature is None or not len(temperature) else float(temperature.std()),
         mean_pressure_bar=answer["mean_pressure_bar"],
         mean_density_g_cm3=answer["mean_density_g_cm3"],
         framework_msd_A2=framework.get(run["_id"]),
         steps_per_second=run["made_by"]["rates"].get("steps_per_second"),
+        flags=("stopped",) if (answer.get("extrapolation") or {}).get("stopped") else (),
         id=run["_id"],
     )
 
 
 def run_table(rows: Sequence[RunRow]) -> Table:
     """Lay the rows out as a table."""
+    potential = Column("potential", "", lambda row: row.potential)
     columns = [
         Column("structure", "", lambda row: row.structure),
+        *([potential] if len({row.potential_id for row in rows}) > 1 else []),
         Column("ensemble", "", lambda row: row.ensemble),
         Column("T set", "K", lambda row: f"{row.temperature_K:g}"),
         Column("T", "K", lambda row: Measured(row.mean_temperature_K, row.std_temperature_K)),
@@ -76,6 +90,7 @@ def run_table(rows: Sequence[RunRow]) -> Table:
         Column("atoms", "", lambda row: row.n_atoms),
         Column("length", "ps", lambda row: f"{row.length_ps:g}"),
         Column("speed", "steps/s", lambda row: row.steps_per_second),
+        *([Column("flags", "", lambda row: row.flags)] if any(row.flags for row in rows) else []),
         Column("id", "", lambda row: short_id(row.id)),
     ]
     notes = [

@@ -14,6 +14,7 @@ from lipsdb.errors import BadInputError
 from lipsdb.queries.report.contents import Contents, read_contents
 from lipsdb.queries.report.drawings import Drawing
 from lipsdb.queries.report.origins import Origins
+from lipsdb.queries.report.references import references_of, repositories_of, versions_of
 
 if TYPE_CHECKING:
     from lipsdb.provenance.audit.findings import AuditReport
@@ -38,11 +39,6 @@ _SECTIONS = (
     ("reproduce", "Reproduce"),
     ("references", "References"),
 )
-_METHODS = (
-    ("10.1021/acs.jctc.4c01249", "kinisi: diffusion coefficients with their uncertainty", "kinisi"),
-    ("10.1063/5.0155600", "DeePMD-kit: the potential", "deepmd-kit"),
-    ("10.1016/j.cpc.2021.108171", "LAMMPS: molecular dynamics", "LAMMPS"),
-)
 
 
 @dataclass(frozen=True)
@@ -52,6 +48,7 @@ class _Answer:
     id: str
     structure: str
     species: str
+    potential: str  # empty if there is one for all
     n_temperatures: int
     temperature: str
     Ea: str
@@ -154,7 +151,7 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, sta
 
     from lipsdb.queries.catalogue import QUERIES
     from lipsdb.queries.cost import WORK, CostRow
-    from lipsdb.queries.report import drawings
+    from lipsdb.queries.report import drawings, fit_drawings
     from lipsdb.queries.report.html_table import html_table
     from lipsdb.queries.report.run_table import run_rows, run_table
     from lipsdb.queries.tainting import mark
@@ -166,6 +163,12 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, sta
     def of_cost(row: CostRow) -> list[str]:
         return contents.of_work(kinds.get(row.work), row.activity, elsewhere=row.elsewhere)
 
+    choices = html_table(  # all rows of a search are from one document: it is named once
+        QUERIES["potential_choice"].table(database, contents.name, **stand.asked),
+        origins,
+        lambda row: [row.id] if row.chosen else [],
+    )
+    grades = html_table(QUERIES["extrapolation"].table(database, contents.name, **stand.asked), origins)
     test = html_table(QUERIES["prediction_errors"].table(database, contents.name, **stand.asked), origins)
     withdrawals = html_table(_withdrawals(database, contents.name, stand), origins)
     tables = [
@@ -197,10 +200,14 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, sta
         withdrawals=withdrawals,
         clean=" that stands on nothing withdrawn" if stand.exclude else "",
         answers=answers,
-        comparisons=list(drawings.comparison_drawings(contents)),
-        arrhenius=drawings.arrhenius_drawing(contents),
+        comparisons=list(fit_drawings.comparison_drawings(contents)),
+        arrhenius=list(fit_drawings.arrhenius_drawings(contents)),
         msds=list(drawings.msd_drawings(contents)),
         potentials=potentials,
+        choices=list(drawings.choice_drawings(contents)),
+        choice_table=choices,
+        extrapolations=list(drawings.extrapolation_drawings(contents)),
+        extrapolation_table=grades,
         test_table=test,
         coordinations=list(drawings.coordination_drawings(contents)),
         descriptors=descriptors,
@@ -211,10 +218,11 @@ def _page(database: Database, contents: Contents, audit: AuditReport | None, sta
         last_audit=_last_audit(database, contents.name),
         audit_shown=_AUDIT_FINDINGS_SHOWN,
         file_name=contents.campaign["answer"]["file"]["name"],
-        made_with=_versions(contents),
+        made_with=versions_of(contents),
         commits=sorted({d["made_by"]["commit"] for d in contents.documents() if d["made_by"].get("commit")}),
         hosts=sorted({document["made_by"]["host"] for document in contents.documents()}),
-        references=_references(contents),
+        references=references_of(contents),
+        repositories=repositories_of(contents),
         written=f"{now():%Y-%m-%d %H:%M} UTC",
         database_name=database.mongo.name,
         trees={id_: markup(tree) for id_, tree in origins.trees().items()},
@@ -261,14 +269,17 @@ def _answers(database: Database, contents: Contents, origins: Origins, stand: _S
     from lipsdb.queries.catalogue import QUERIES
     from lipsdb.queries.cells import format_measured, format_number, format_range
     from lipsdb.queries.report.html_table import flag_class
-    from lipsdb.queries.tables import FOOTNOTES
+    from lipsdb.queries.tables import FOOTNOTES, potential_name
 
-    for row in QUERIES["arrhenius"].rows(database, contents.name, **stand.asked):
+    found = QUERIES["arrhenius"].rows(database, contents.name, **stand.asked)
+    several = len({row.potential_id for row in found}) > 1
+    for row in found:
         origins.ask([row.id])
         yield _Answer(
             id=row.id,
             structure=row.structure,
             species=row.species,
+            potential=potential_name(row.potential_id, row.engine) if several else "",
             n_temperatures=row.n_temperatures,
             temperature=f"{row.target_temperature_K:g}",
             Ea=format_measured(row.Ea_eV, row.Ea_std_eV),
@@ -283,11 +294,13 @@ def _answers(database: Database, contents: Contents, origins: Origins, stand: _S
 def _potentials(contents: Contents, origins: Origins) -> Iterator[_Potential]:
     from lipsdb.queries.report.drawings import potential_drawings
 
-    for number, document in enumerate(contents.potentials):
+    shown = _potentials_shown(contents)
+    for number, document in enumerate(shown):
         origins.ask([document["_id"]])
         answer = document["answer"]
         overall = next((errors for errors in answer["errors"] if errors["system"] == "all"), None)
-        about = f"Elements {', '.join(answer['elements'])}; cutoff {answer['cutoff_A']:g} Å."
+        about = f"Elements {', '.join(answer['elements'])}; cutoff {answer['cutoff_A']:g} Å"
+        about += f"; level {level}." if (level := document["asked"]["settings"].get("level")) else "."
         if overall is not None:
             about += (
                 f" On {overall['n_frames']} held-out labels: "
@@ -298,9 +311,19 @@ def _potentials(contents: Contents, origins: Origins) -> Iterator[_Potential]:
         yield _Potential(document["_id"], name, about, list(potential_drawings(document, number)))
 
 
+def _potentials_shown(contents: Contents) -> list[dict[str, Any]]:
+    """Potentials but those members of grid searches that were neither chosen nor used: these stand in its table."""
+    from lipsdb.queries.report.run_table import potential_of
+
+    choices = [choice["answer"] for choice in contents.of("potential_choice")]
+    used = {choice["chosen_id"] for choice in choices} | {potential_of(run) for run in contents.runs}
+    others = {row["potential_id"] for choice in choices for row in choice["rows"]} - used
+    return [document for document in contents.potentials if document["_id"] not in others]
+
+
 def _facts(contents: Contents) -> list[tuple[str, str]]:
     """Counts for the head of the page: (value, what)."""
-    simulated = sum(run["answer"]["frame_interval_ps"] * (run["answer"]["n_frames"] - 1) for run in contents.runs)
+    simulated = sum(run["answer"]["frame_interval_ps"] * max(run["answer"]["n_frames"] - 1, 0) for run in contents.runs)
     cost = sum(document["made_by"]["core_seconds"] for document in contents.documents()) / 3600.0
     facts = [
         (f"{contents.campaign['made_by']['finished_at']:%Y-%m-%d %H:%M} UTC", "submitted"),
@@ -315,24 +338,3 @@ def _facts(contents: Contents) -> list[tuple[str, str]]:
 
 def _count(documents: list[dict[str, Any]], kind: str) -> tuple[str, str]:
     return str(len(documents)), kind if len(documents) == 1 else f"{kind}s"
-
-
-def _versions(contents: Contents) -> list[tuple[str, list[str]]]:
-    """Programs and libraries that took part, each with the versions found."""
-    found: dict[str, set[str]] = {}
-    for document in contents.documents():
-        for program, version in document["made_by"]["versions"].items():
-            found.setdefault(program, set()).add(version)
-    return sorted((program, sorted(versions)) for program, versions in found.items())
-
-
-def _references(contents: Contents) -> list[tuple[str, str]]:
-    """DOIs with what they stand for: the campaign's own, sources of published values, and methods."""
-    found = {reference["doi"]: reference["what"] for reference in contents.specification.get("references", [])}
-    for result in contents.published:
-        found.setdefault(result.doi, "published values")
-    programs = {program.lower() for program, _ in _versions(contents)}
-    for doi, what, program in _METHODS:
-        if program.lower() in programs:
-            found.setdefault(doi, what)
-    return list(found.items())

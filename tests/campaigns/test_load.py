@@ -285,7 +285,7 @@ def test_training_settings_are_checked_by_the_engine_s_model(tmp_path):
         (
             "engine: deepmd",
             "engine: deepmdd",
-            'potentials.small.train.engine: received "deepmdd"; did you mean deepmd?',
+            'potentials.small.train.engine: received "deepmdd", not an engine; did you mean deepmd?',
         ),
         ("held_fraction: 0.1", "held_fraction: 1", "datasets.set.held_fraction: received 1, must be less than 1"),
     ],

@@ -71,3 +71,26 @@ def test_any_whole_number_of_steps_typed_in_decimals_is_found_again(steps, times
 def test_duration_between_two_steps_is_refused_with_the_neighbours():
     with pytest.raises(ValueError, match=r"of 0.5 fs steps: 1.3 fs are 2.6; take 1 or 1.5 fs"):
         whole_steps(Fraction("1.3"), 0.5)
+
+
+def test_extrapolation_becomes_steps_and_is_left_out_if_it_is_not_asked_for():
+    assert all("extrapolation" not in run for run in MolecularDynamics.model_validate(CONDITIONS).expand())
+    watched = CONDITIONS | {"extrapolation": {"interval_fs": 50, "select_grade": 2, "break_grade": 10}}
+    runs = [MDSettings.model_validate(run) for run in MolecularDynamics.model_validate(watched).expand()]
+    # By hand: 50 fs / 2 fs.
+    assert {run.extrapolation.interval for run in runs} == {25}
+    assert {(run.extrapolation.select_grade, run.extrapolation.break_grade) for run in runs} == {(2, 10)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"break_grade": 1.5}, r"extrapolation.break_grade\n.*must not be below select_grade \(2\)"),
+        ({"select_grade": 1}, r"extrapolation.select_grade\n.*greater than 1"),
+        ({"interval_fs": 25}, r"extrapolation\n.*interval_fs must be a whole number of 2 fs steps.* take 24 or 26 fs"),
+    ],
+)
+def test_extrapolation_that_is_not_allowed_is_refused(changes, message):
+    watch = {"interval_fs": 50, "select_grade": 2, "break_grade": 10} | changes
+    with pytest.raises(ValueError, match=message):
+        MolecularDynamics.model_validate(CONDITIONS | {"extrapolation": watch})

@@ -42,6 +42,33 @@ def test_level_of_theory_is_told_by_the_settings_that_are_there(document: dict[s
     assert summary_of(document) == line
 
 
+def test_moment_tensor_potential_is_told_by_its_level() -> None:
+    asked = {"engine": "mtp", "settings": {"level": 14}}
+    answer = {"errors": [{"system": "all", "force_mae_meV_per_A": 108.6}], "cutoff_A": 5.0}
+    told = summary_of({"_id": "potential-0", "asked": asked, "answer": answer}, 130)
+    assert told == "potential: mtp, level 14, cutoff 5 Å, 130 labels, F MAE 109 meV/Å"
+
+
+def test_run_that_was_ended_says_so() -> None:
+    settings = {"ensemble": "nvt", "temperature_K": 1200.0, "seed": 3, "n_steps": 50000}
+    answer = {"n_atoms": 256, "n_frames": 0, "frame_interval_ps": 0.2, "extrapolation": {"stopped_at_step": -400}}
+    told = summary_of({"_id": "run-0", "asked": {"settings": settings}, "answer": answer})
+    assert told == ("run: NVT 1200 K, 256 atoms, 0 ps, seed 3, ended at step -400 of 50000: its potential extrapolated")
+
+
+def test_choice_of_a_potential_names_the_one_chosen() -> None:
+    rows = [
+        {"settings": {"cutoff_A": 5.0, "level": level}, "engine": "mtp", "chosen": level == 12}
+        | {"force_mae_meV_per_A": 1400 / level, "time_us_per_atom": 2.5 * level}
+        for level in (8, 12)
+    ]
+    asked = {"property": "potential_choice", "parameters": {}}
+    told = summary_of({"_id": "property-0", "asked": asked, "answer": {"rows": rows}})
+    assert told == (
+        "property: potential choice among 2: mtp, cutoff 5 Å, level 12, F MAE 117 meV/Å, 30 µs per atom and step"
+    )
+
+
 @pytest.mark.parametrize(("folder", "frame", "place"), [("", None, ""), ("data/3000K", 4, " (data/3000K frame 4)")])
 def test_refusal_is_told_with_its_whole_reason(database: Database, folder: str, frame: int | None, place: str) -> None:
     asked = RefusalAsked(

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lipsdb.documents.run import RunAnswer
+from lipsdb.documents.structure import StructureAnswer
 from lipsdb.provenance.sealing import reference, seal
 from lipsdb.store.database import Database
 
@@ -250,7 +252,14 @@ class Author:
         asked = {"held_fraction": 0.25, "block_length": 1, "seed": 1, "mixed_levels_of_theory": False}
         return self.put("dataset", asked, answer, inputs, campaigns)
 
-    def potential(self, dataset: dict[str, str], campaigns: Sequence[str] = (), **made: Any) -> dict[str, str]:
+    def potential(
+        self,
+        dataset: dict[str, str],
+        campaigns: Sequence[str] = (),
+        engine: str = "deepmd",
+        settings: Mapping[str, Any] | None = None,
+        **made: Any,
+    ) -> dict[str, str]:
         errors = {
             "n_frames": 3,
             "n_force_components": 90,
@@ -272,7 +281,57 @@ class Author:
             "parity": {},
         }
         links = [{"role": "dataset", **dataset}]
-        return self.put("potential", {"engine": "deepmd", "settings": {}}, answer, links, campaigns, **made)
+        asked = {"engine": engine, "settings": settings or {}}
+        return self.put("potential", asked, answer, links, campaigns, **made)
+
+    def potential_choice(self, errors: Mapping[tuple[float, int], float], campaigns: Sequence[str] = ()) -> list[str]:
+        """A grid search over cutoff and level with these force MAEs; level 14 takes 14 µs. Ids of choice and members.
+
+        The cheapest within 5 % of the smallest is chosen.
+        """
+        dataset = self.dataset([], campaigns)
+        parameters = {"over": ["cutoff_A", "level"], "criterion": "force_mae_meV_per_A", "tolerance": 0.05}
+        rows, links = [], []
+        for (cutoff, level), error in errors.items():
+            settings = {"cutoff_A": cutoff, "level": level}
+            links.append({"role": "potential", **self.potential(dataset, campaigns, "mtp", settings)})
+            row = {"potential_id": links[-1]["id"], "engine": "mtp", "settings": settings, "chosen": False}
+            row |= {"energy_mae_meV_per_atom": error / 30, "energy_rmse_meV_per_atom": error / 20}
+            row |= {"force_mae_meV_per_A": error, "force_rmse_meV_per_A": 1.3 * error}
+            row |= {"virial_mae_meV_per_atom": None, "virial_rmse_meV_per_atom": None}
+            rows.append({**row, "time_us_per_atom": float(level), "training_core_s": 10.0 * level})
+        good = [row for row in rows if row["force_mae_meV_per_A"] <= 1.05 * min(errors.values())]
+        chosen = min(good, key=lambda row: row["time_us_per_atom"])
+        chosen["chosen"] = True
+        answer = {"n_held": 3, "rows": rows, "chosen_id": chosen["potential_id"], "reason": "it is the quickest"}
+        asked = {"property": "potential_choice", "parameters": parameters}
+        made = self.put("property", asked, {**answer, "chosen_settings": chosen["settings"]}, links, campaigns)
+        return [made["id"], *(link["id"] for link in links)]
+
+    def watched_run(
+        self, grades: Sequence[float], campaigns: Sequence[str] = (), engine: str = "mtp", **changes: Any
+    ) -> dict[str, str]:
+        """A run of 1000 steps at 600 K whose grades were evaluated every 100 steps from step -100 on; 10 ends it."""
+        potential = self.potential(self.dataset([], campaigns), campaigns, engine)
+        named = dict.fromkeys(StructureAnswer.model_fields) | {"name": "beta"}
+        structure = self.put("structure", {"builder": "crystal", "parameters": {}}, named, (), campaigns)
+        settings = {"ensemble": "nvt", "pressure_bar": None, "temperature_K": 600.0, "seed": 1, "timestep_fs": 2.0}
+        settings |= {"n_steps": 1000, "extrapolation": {"interval": 100, "select_grade": 2.0, "break_grade": 10.0}}
+        steps = 100 * np.arange(len(grades)) - 100
+        ended = grades[-1] >= 10.0
+        extrapolation = {
+            "steps": steps,
+            "max_grades": np.array(grades),
+            "atoms": np.zeros(len(grades), dtype=int),
+            "n_selected": sum(grade >= 2.0 for grade in grades),
+            "selected": None,
+            "stopped_at_step": int(steps[-1]) if ended else None,
+            "stopped": f"extrapolation grade {grades[-1]:.3g} of atom 0 (Li)" if ended else None,
+        }
+        links = [{"role": "structure", **structure}, {"role": "potential", **potential}]
+        answer = dict.fromkeys(RunAnswer.model_fields) | {"extrapolation": extrapolation}
+        asked = {"program": "lammps", "settings": settings | changes}
+        return self.put("run", asked, answer, links, campaigns)
 
     def prediction_errors(
         self,

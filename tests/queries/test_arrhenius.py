@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lipsdb.errors import NotFoundError
-from lipsdb.queries import arrhenius
+from lipsdb.queries import arrhenius, conductivity
 from lipsdb.store.database import Database
 
 
@@ -89,3 +89,17 @@ def test_unknown_campaign_in_an_empty_database_says_how_to_make_one(database: Da
 def test_prefactor_of_a_row_is_the_exponential_of_its_logarithm(database: Database, author: Any) -> None:
     author.arrhenius([], ln_D0_cm2_s=math.log(2e-3))
     assert arrhenius.rows(database)[0].D0_cm2_s == pytest.approx(2e-3)
+
+
+def test_potentials_of_two_engines_are_told_apart(database: Database, author: Any) -> None:
+    dataset = author.dataset([])
+    made = {engine: author.potential(dataset, engine=engine)["id"] for engine in ("deepmd", "mtp")}
+    for seed, id_ in enumerate(made.values()):
+        conditions = {"structure": "beta", "formula": "Li3PS4", "ensemble": "nvt", "potential_id": id_}
+        author.arrhenius([author.diffusion(600.0, seed, 1e-5)], conditions=conditions)
+    for query in (arrhenius, conductivity):
+        table = query.table(query.rows(database))
+        column = next(column for column in table.columns if column.name == "potential")
+        assert {column.cell(row) for row in table.rows} == {f"{name} {id_[:18]}" for name, id_ in made.items()}
+        assert not any("all with" in note for note in table.notes)
+        assert list(dict.fromkeys(row.engine for row in table.rows)) == ["deepmd", "mtp"]

@@ -33,6 +33,8 @@ def filled(author: Any, small_campaign: dict[str, Any]) -> None:
     dataset = author.dataset(labels, ["small"])
     author.prediction_errors(author.potential(dataset, ["small"]), ["small"])
     author.coordination(["small"])
+    author.potential_choice({(4.0, 8): 150.0, (5.0, 8): 140.0}, ["small"])
+    author.watched_run([1.0, 3.0], ["small"])
     author.classifier([{"collection": "runs", "id": "run-" + "0" * 24, "content": "0" * 64}], ["small"])
     for descriptor in DESCRIPTORS:
         author.descriptor(descriptor.kind, descriptor.fields, ["small"])

@@ -27,3 +27,13 @@ def test_potential_of_another_launchpad_with_labels_elsewhere_is_flagged(databas
     assert found[-1].n_external == 1
     assert found[-1].flags == ("adopted", "labels external")
     assert any("1 of its 12 labels are not here" in note for note in potentials.table(found).footnotes())
+
+
+def test_moment_tensor_potentials_are_told_apart_by_their_level(database: Database, author: Any) -> None:
+    dataset = author.dataset([])
+    author.potential(dataset)
+    assert "level" not in {column.name for column in potentials.table(potentials.rows(database)).columns}
+    author.potential(dataset, engine="mtp", settings={"level": 14})
+    table = potentials.table(potentials.rows(database))
+    level = next(column for column in table.columns if column.name == "level")
+    assert [level.cell(row) for row in table.rows] == [None, None, 14, 14]

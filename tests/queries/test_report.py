@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from lipsdb.documents.label import Label, LabelAnswer, LabelAsked, LabelOrigin, 
 from lipsdb.documents.level_of_theory import LevelOfTheory, LevelOfTheoryAnswer, LevelOfTheoryAsked
 from lipsdb.documents.potential import Parity, Potential, PotentialAnswer, PotentialAsked, SystemErrors
 from lipsdb.documents.property import Property, PropertyAsked
-from lipsdb.documents.run import Run, RunAnswer, RunAsked
+from lipsdb.documents.run import Extrapolation, Run, RunAnswer, RunAsked
 from lipsdb.documents.structure import Structure, StructureAnswer, StructureAsked
 from lipsdb.errors import BadInputError, NotFoundError
 from lipsdb.provenance.audit import audit
@@ -102,7 +102,7 @@ class Stored:
         self.database.note_external([reference])
         return Input.of("label", reference)
 
-    def potential(self) -> dict[str, str]:
+    def dataset(self) -> dict[str, str]:
         labels = [self.label("alpha", i) for i in range(12)] + [self.label("beta", i) for i in range(9)]
         labels += [self.label("beta", 9 + i, stored=False) for i in range(3)]
         labels.sort(key=lambda link: link.id)
@@ -114,6 +114,14 @@ class Stored:
                 level_of_theory=["trial"], held=np.arange(24) < 4, systems=systems, n_training=20, n_held=4
             ),
         )
+        return self.add(dataset, "freeze_dataset")
+
+    def potential(
+        self,
+        engine: str = "deepmd",
+        settings: dict[str, Any] | None = None,
+        dataset: dict[str, str] | None = None,
+    ) -> dict[str, str]:
         errors = SystemErrors(
             system="all",
             n_frames=4,
@@ -142,8 +150,8 @@ class Stored:
         model = self.database.artifacts.put(b"model", "model.pb")
         return self.add(
             Potential(
-                asked=PotentialAsked(engine="deepmd", settings={}),
-                inputs=[Input.of("dataset", self.add(dataset, "freeze_dataset"))],
+                asked=PotentialAsked(engine=engine, settings=settings or {}),
+                inputs=[Input.of("dataset", dataset or self.dataset())],
                 answer=PotentialAnswer(
                     elements=["Li", "S"],
                     cutoff_A=6.0,
@@ -154,7 +162,7 @@ class Stored:
                     parity=parity,
                 ),
             ),
-            "train_deepmd",
+            "train_deepmd" if engine == "deepmd" else "train_potential",
         )
 
     def structure(self) -> dict[str, str]:
@@ -171,7 +179,15 @@ class Stored:
         )
         return self.add(Structure(asked=StructureAsked(builder="crystal", parameters={}), answer=answer), "build")
 
-    def run(self, structure: dict[str, str], potential: dict[str, str], temperature_K: float, seed: int) -> Any:
+    def run(
+        self,
+        structure: dict[str, str],
+        potential: dict[str, str],
+        temperature_K: float,
+        seed: int,
+        grades: Sequence[float] = (),
+    ) -> Any:
+        """A run; with extrapolation grades at each 1000 steps, of which the last has ended it in the equilibration."""
         blob = self.database.artifacts.put(b"trajectory", "trajectory.nc")
         rng = np.random.default_rng(seed)
         thermo = {
@@ -197,6 +213,23 @@ class Stored:
             mean_stress_GPa=np.zeros((3, 3)),
             rotation=np.eye(3),
         )
+        if grades:
+            settings |= {
+                "n_steps": 10000,
+                "extrapolation": {"interval": 1000, "select_grade": 2.0, "break_grade": 10.0},
+            }
+            steps = 1000 * np.arange(-len(grades), 0)
+            extrapolation = Extrapolation(
+                steps=steps,
+                max_grades=np.array(grades),
+                atoms=np.zeros(len(grades)),
+                n_selected=1,
+                selected=blob,
+                stopped_at_step=-1000,
+                stopped=f"extrapolation grade of atom 0 (Li) {HOSTILE}",
+            )
+            thermo = {name: column[:0] for name, column in thermo.items()}
+            answer = answer.model_copy(update={"extrapolation": extrapolation, "n_frames": 0, "thermo": thermo})
         inputs = [Input.of("structure", structure), Input.of("potential", potential)]
         asked = RunAsked(program="lammps", settings={**settings, "seed": seed})
         return self.add(Run(asked=asked, inputs=inputs, answer=answer), "run_md", steps_per_second=60.0)
@@ -204,6 +237,24 @@ class Stored:
     def property(self, kind: str, parameters: dict[str, Any], inputs: list[Input], answer: dict[str, Any]) -> Any:
         asked = PropertyAsked(property=kind, parameters=parameters)
         return self.add(Property(asked=asked, inputs=inputs, answer=answer), f"measure_{kind}")
+
+    def choice(self, members: dict[int, dict[str, str]]) -> None:
+        """A choice among potentials by level; the first is chosen."""
+        errors = {"energy_mae_meV_per_atom": 3.0, "energy_rmse_meV_per_atom": 4.0, "force_rmse_meV_per_A": 120.0}
+        errors |= {"virial_mae_meV_per_atom": None, "virial_rmse_meV_per_atom": None}
+        rows = [
+            {
+                **{"potential_id": member["id"], "engine": "mtp", "settings": {"level": level}, **errors},
+                **{"force_mae_meV_per_A": 100.0, "time_us_per_atom": float(level), "training_core_s": 30.0},
+                "chosen": number == 0,
+            }
+            for number, (level, member) in enumerate(members.items())
+        ]
+        first = rows[0]
+        answer = {"n_held": 4, "rows": rows, "chosen_id": first["potential_id"], "chosen_settings": first["settings"]}
+        parameters = {"over": ["level"], "criterion": "force_mae_meV_per_A", "tolerance": 0.05}
+        inputs = [Input.of("potential", member) for member in members.values()]
+        self.property("potential_choice", parameters, inputs, {**answer, "reason": "it is quick"})
 
     def diffusion(self, run: dict[str, str], conditions: dict[str, Any]) -> dict[str, str]:
         diffusion = D0_CM2_S * float(np.exp(-EA_EV / (BOLTZMANN_EV_PER_K * conditions["temperature_K"])))
@@ -314,6 +365,11 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     opened = webdriver.Chrome(options=options, service=Service(driver))
     yield opened
     opened.quit()
+
+
+def figure_of(page: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(page.partition(f'id="data-{name}">')[2].partition("</script>")[0])
+    return found
 
 
 def open_page(browser: webdriver.Chrome, path: Path) -> None:
@@ -457,6 +513,46 @@ def test_potential_that_was_tested_has_its_errors_in_a_section(database: Databas
     ]
     assert "trained at trial" in section
     assert "made from" in section
+
+
+def test_potentials_of_two_engines_stand_side_by_side(database: Database, tmp_path: Path) -> None:
+    stored = Stored(database)
+    stored.campaign(NAME, f"name: {NAME}\n")
+    structure, dataset = stored.structure(), stored.dataset()
+    grid = {level: stored.potential("mtp", {"level": level, "cutoff_A": 5.0}, dataset) for level in (8, 10)}
+    stored.choice(grid)
+    potentials = {"deepmd": stored.potential(dataset=dataset), "mtp": grid[8]}
+    for potential in potentials.values():
+        diffusions = []
+        for temperature in TEMPERATURES_K[:2]:
+            run = stored.run(structure, potential, temperature, 1)
+            conditions = {"structure": "alpha", "formula": "LiS", "potential_id": potential["id"], "run_id": run["id"]}
+            conditions |= {"temperature_K": temperature, "seed": 1, "ensemble": "nvt", "length_ps": 20.0}
+            diffusions.append(stored.diffusion(run, conditions))
+        stored.arrhenius(diffusions, tmp_path)
+    ended = stored.run(structure, potentials["mtp"], 1000.0, 1, [0.5, 3.0, 12.0])
+    page = write_report(database, NAME, tmp_path / "report.html").read_text()
+
+    names = [f"{engine} {potential['id'].partition('-')[2][:8]}" for engine, potential in potentials.items()]
+    legend = [trace["name"] for trace in figure_of(page, "arrhenius-0")["data"] if trace.get("showlegend", True)]
+    lines = [f"{name}: Ea = 0.300 ± " for name in names]
+    assert all(any(entry.startswith(line) for entry in legend) for line in lines)
+    assert "AC impedance" in " ".join(legend)  # the published line, once
+    rows = figure_of(page, "comparison-0")["layout"]["yaxis"]["categoryarray"]
+    assert {f"<b>this campaign</b><br>{name}" for name in names} < set(rows)
+    assert all(f'<span class="flag plain">{name}</span>' in page for name in names)
+    assert page.count('id="data-msd-') == page.count('id="data-runs-') == 2
+
+    assert 'id="table-potential_choice"' in page
+    assert len(figure_of(page, "potential-choice-0")["data"]) == 4  # a line and a ring in each panel
+    assert page.count('id="data-parity-energy-') == 2  # not of the member that was neither chosen nor used
+    watched = figure_of(page, "extrapolation-0")["data"]
+    assert [trace["name"] for trace in watched[2:]] == ["from 2 on frames are kept", "from 10 on the run is ended"]
+    assert f'title="{ended["id"]}"' in page.partition('id="table-extrapolation"')[2]
+    references = page.partition('<section id="references">')[2]
+    assert all(
+        doi in references for doi in ("10.1137/15M1054183", "10.1063/5.0155600", "10.1016/j.commatsci.2017.08.031")
+    )
 
 
 def test_page_names_no_address_but_those_of_links(campaign: Database, tmp_path: Path) -> None:

@@ -69,6 +69,34 @@ def vasp(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
+def lennard_jones_labels(tmp_path: Path) -> Path:
+    """Folder with 24 frames of a Li-S rock-salt crystal of 8 atoms, labelled with a Lennard-Jones potential."""
+    from ase import Atoms
+    from ase.calculators.lj import LennardJones
+
+    rng = np.random.default_rng(0)
+    atoms = Atoms(["Li", "S"] * 4, cell=[5.0] * 3, pbc=True)
+    sites = [[0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0], [0, 0.5, 0], [0.5, 0, 0.5], [0, 0, 0.5], [0, 0.5, 0.5], [0.5] * 3]
+    arrays: dict[str, list[np.ndarray]] = {name: [] for name in ("coord", "box", "energy", "force", "virial")}
+    for _ in range(24):
+        atoms.set_scaled_positions(sites)
+        atoms.positions += rng.normal(0, 0.1, (8, 3))
+        atoms.calc = LennardJones(sigma=2.2, epsilon=0.5, rc=4.0)
+        arrays["coord"].append(atoms.positions.ravel().copy())
+        arrays["box"].append(atoms.cell.array.ravel())
+        arrays["energy"].append(atoms.get_potential_energy())
+        arrays["force"].append(atoms.get_forces().ravel())
+        arrays["virial"].append((-atoms.get_volume() * atoms.get_stress(voigt=False)).ravel())
+    folder = tmp_path / "labels" / "crystal"
+    (folder / "set.000").mkdir(parents=True)
+    for name, column in arrays.items():
+        np.save(folder / "set.000" / f"{name}.npy", np.array(column))
+    (folder / "type_map.raw").write_text("Li S")
+    (folder / "type.raw").write_text("0 1 " * 4)
+    return folder.parent
+
+
+@pytest.fixture
 def real_run(database: Database) -> dict[str, str]:
     """A stored run with a real trajectory: β-Li3PS4, 128 atoms, NVT at 750 K, 401 frames in 20 ps."""
     return _store_run(database, "beta-Li3PS4", REAL_TRAJECTORY)

@@ -7,10 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from ase import Atoms
-from ase.calculators.lj import LennardJones
 from rich.console import Console
 
 from lipsdb.campaigns.load import load_campaign
@@ -53,31 +50,6 @@ tables: [potentials]
 
 
 @pytest.fixture
-def labels(tmp_path: Path) -> Path:
-    """Frames of a Li-S rock-salt crystal, labelled with a Lennard-Jones potential."""
-    rng = np.random.default_rng(0)
-    atoms = Atoms(["Li", "S"] * 4, cell=[5.0] * 3, pbc=True)
-    sites = [[0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0], [0, 0.5, 0], [0.5, 0, 0.5], [0, 0, 0.5], [0, 0.5, 0.5], [0.5] * 3]
-    arrays: dict[str, list[np.ndarray]] = {name: [] for name in ("coord", "box", "energy", "force", "virial")}
-    for _ in range(N_FRAMES):
-        atoms.set_scaled_positions(sites)
-        atoms.positions += rng.normal(0, 0.1, (8, 3))
-        atoms.calc = LennardJones(sigma=2.2, epsilon=0.5, rc=4.0)
-        arrays["coord"].append(atoms.positions.ravel().copy())
-        arrays["box"].append(atoms.cell.array.ravel())
-        arrays["energy"].append(atoms.get_potential_energy())
-        arrays["force"].append(atoms.get_forces().ravel())
-        arrays["virial"].append((-atoms.get_volume() * atoms.get_stress(voigt=False)).ravel())
-    folder = tmp_path / "labels" / "crystal"
-    (folder / "set.000").mkdir(parents=True)
-    for name, column in arrays.items():
-        np.save(folder / "set.000" / f"{name}.npy", np.array(column))
-    (folder / "type_map.raw").write_text("Li S")
-    (folder / "type.raw").write_text("0 1 " * 4)
-    return folder.parent
-
-
-@pytest.fixture
 def other_database(database: Database, settings: Settings) -> Iterator[Database]:
     other = connect(settings.model_copy(update={"database": f"test-{uuid.uuid4().hex}"}))
     yield other
@@ -85,9 +57,9 @@ def other_database(database: Database, settings: Settings) -> Iterator[Database]
 
 
 def test_trained_potential_can_be_adopted_elsewhere_with_its_record(
-    database: Database, other_database: Database, labels: Path, tmp_path: Path
+    database: Database, other_database: Database, lennard_jones_labels: Path, tmp_path: Path
 ) -> None:
-    ingest_deepmd(database, labels, "lennard-jones", source="made up")
+    ingest_deepmd(database, lennard_jones_labels, "lennard-jones", source="made up")
     (tmp_path / "tiny.yaml").write_text(CAMPAIGN)
     file = load_campaign(tmp_path / "tiny.yaml")
     submit(database, file)
@@ -116,7 +88,7 @@ def test_trained_potential_can_be_adopted_elsewhere_with_its_record(
     assert audit(other_database).errors == []
 
     # as soon as the labels come in, the links resolve, and the audit checks them
-    ingest_deepmd(other_database, labels, "lennard-jones", source="made up")
+    ingest_deepmd(other_database, lennard_jones_labels, "lennard-jones", source="made up")
     found = lineage(other_database, adopted["id"]).states
     states = [state for id_, state in found.items() if id_.startswith("label-")]
     assert states == ["present"] * N_FRAMES

@@ -14,7 +14,7 @@ from lipsdb.campaigns.properties.dynamics import Displacement, DisplacementMap, 
 from lipsdb.campaigns.properties.mechanics import Elasticity, Lattice
 from lipsdb.campaigns.properties.of_run import OfRun
 from lipsdb.campaigns.properties.order import Amorphisation, BondOrder, DisorderParameter
-from lipsdb.campaigns.properties.prediction import PredictionErrors
+from lipsdb.campaigns.properties.prediction import PotentialChoice, PredictionErrors
 from lipsdb.campaigns.properties.regional import IonPaths, RegionalDiffusion, RegionFractions
 from lipsdb.campaigns.properties.scattering import StructureFactor
 from lipsdb.campaigns.properties.softness import NonaffineDisplacement, Softness
@@ -31,6 +31,7 @@ __all__ = [
     "Lattice",
     "NonaffineDisplacement",
     "OfRun",
+    "PotentialChoice",
     "PredictionErrors",
     "Property",
     "Softness",
@@ -40,6 +41,7 @@ Property = Annotated[
     Diffusion
     | Arrhenius
     | PredictionErrors
+    | PotentialChoice
     | Elasticity
     | Lattice
     | Rings

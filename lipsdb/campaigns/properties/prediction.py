@@ -1,4 +1,4 @@
-"""Tests of potentials."""
+"""Tests of potentials, and choices among them."""
 
 from __future__ import annotations
 
@@ -27,3 +27,19 @@ class PredictionErrors(CampaignModel):
         if not self.labels and not self.dft:
             raise ValueError("must have labels, dft, or both")
         return self
+
+
+class PotentialChoice(CampaignModel):
+    """Which potential of a grid is worth its cost: error on held-out labels against time per atom and step.
+
+    The cheapest is chosen whose error is within the tolerance of the smallest.
+    """
+
+    kind: Literal["potential_choice"] = Field(description="potential_choice")
+    grid: str = reference("name of the grid", "grids")
+    criterion: Literal[
+        "force_mae_meV_per_A", "force_rmse_meV_per_A", "energy_mae_meV_per_atom", "energy_rmse_meV_per_atom"
+    ] = Field(default="force_mae_meV_per_A", description="error on the held-out labels that decides")
+    tolerance: float = Field(
+        default=0.05, ge=0, lt=1, description="how much larger than the smallest error is good enough, as a fraction"
+    )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lipsdb.analysis.arrhenius import BOLTZMANN_EV_PER_K, fit_arrhenius
-from lipsdb.queries.figures.arrhenius import fitted_line
+from lipsdb.queries.figures.arrhenius import arrhenius_figure, fitted_line
 from lipsdb.queries.figures.coordination import coordination_figure
+from lipsdb.queries.figures.extrapolation import extrapolation_figure
+from lipsdb.queries.figures.learning_curve import learning_curve_figure
 from lipsdb.queries.figures.msd import line_in_window
 from lipsdb.queries.figures.parity import energy_parity_figure, force_parity_figure
+from lipsdb.queries.figures.potential_choice import potential_choice_figure
 from lipsdb.queries.figures.published_lines import published_results
 from lipsdb.queries.figures.run_health import block_means
 
-SOURCE = {"doi": "10.1000/example", "where": "Table 1", "cites": None}
+SOURCE: dict[str, Any] = {"doi": "10.1000/example", "where": "Table 1", "cites": None}
 
 
 def test_published_line_through_a_conductivity_worked_out_by_hand() -> None:
@@ -114,3 +119,85 @@ def test_block_means_of_any_series_keep_its_mean(values: list[float], most: int)
     assert len(means) <= most
     sizes = np.minimum(length, len(values) - length * np.arange(len(means)))
     assert np.average(means, weights=sizes) == pytest.approx(np.mean(values), abs=1e-8)
+
+
+def potential(engine: str, **curve: list[float]) -> dict[str, Any]:
+    columns = {name: np.array(values) for name, values in curve.items()}
+    return {"asked": {"engine": engine}, "answer": {"learning_curve": columns}}
+
+
+def test_learning_curve_of_a_moment_tensor_potential_counts_iterations() -> None:
+    errors = {"rmse_e_trn": [0.02, 0.01], "rmse_e_val": [0.03, 0.02], "rmse_v_trn": [np.nan] * 2}
+    figure = learning_curve_figure(potential("mtp", step=[0, 5], loss=[2.0, 1.0], **errors))
+    assert figure is not None
+    assert {trace.name: list(trace.y) for trace in figure.data} == {"held out": [30.0, 20.0], "training": [20.0, 10.0]}
+    assert "iteration" in figure.layout.xaxis.title.text
+    assert figure.layout.yaxis.title.text == "energy (meV/atom)"  # alone: there are no labels of the virial
+
+
+def test_learning_curve_of_a_program_that_tells_its_loss_only() -> None:
+    figure = learning_curve_figure(potential("mtp", step=[0, 1, 2], rmse=[3.0, np.nan, 1.0], loss=[9.0, np.nan, 1.0]))
+    assert figure is not None
+    (trace,) = figure.data
+    assert (trace.name, list(trace.x), list(trace.y)) == ("training", [0, 2], [3000.0, 1000.0])
+    assert learning_curve_figure(potential("mtp", step=[0], loss=[1.0])) is None
+
+
+def test_learning_curve_of_deepmd_is_of_batches() -> None:
+    figure = learning_curve_figure(potential("deepmd", step=[0, 100], rmse_f_trn=[1.0, 0.5], rmse_f_val=[1.0, 0.6]))
+    assert figure is not None
+    assert [trace.name for trace in figure.data] == ["held out", "training batch"]
+    assert figure.layout.xaxis.title.text == "training step"
+
+
+def test_grid_search_has_a_line_for_each_cutoff_and_a_ring_around_the_choice() -> None:
+    rows = [
+        {"settings": {"cutoff_A": cutoff, "level": level, "seed": 1}, "potential_id": f"potential-{cutoff}-{level}"}
+        | {"force_mae_meV_per_A": error, "energy_mae_meV_per_atom": error / 30}
+        | {"time_us_per_atom": cutoff * level, "chosen": (cutoff, level) == (5.0, 14)}
+        for cutoff, level, error in ((5.0, 14, 102.0), (5.0, 8, 160.0), (6.0, 8, 150.0), (6.0, 14, 100.0))
+    ]
+    parameters = {"over": ["cutoff_A", "level", "seed"], "criterion": "force_mae_meV_per_A", "tolerance": 0.05}
+    figure = potential_choice_figure({"answer": {"rows": rows}, "asked": {"parameters": parameters}})
+    force = {trace.name: trace for trace in figure.data if trace.yaxis == "y"}
+    assert list(force) == ["cutoff 5 Å", "chosen: cutoff 5 Å, level 14, seed 1", "cutoff 6 Å"]
+    assert (list(force["cutoff 5 Å"].x), list(force["cutoff 5 Å"].y)) == ([40.0, 70.0], [160.0, 102.0])
+    assert list(force["cutoff 5 Å"].text) == ["8", "14"]
+    for trace in figure.data:
+        if trace.name.startswith("chosen"):
+            assert (list(trace.x), list(trace.y)) == ([70.0], [102.0 if trace.yaxis == "y" else 3.4])
+    (band,) = figure.layout.shapes
+    assert (band.y0, band.y1, band.yref) == (100.0, pytest.approx(105.0), "y")
+
+
+def test_grades_of_a_run_that_was_ended_in_the_equilibration() -> None:
+    watch = {"interval": 500, "select_grade": 2.0, "break_grade": 10.0}
+    settings = {"temperature_K": 900.0, "seed": 1, "timestep_fs": 2.0, "extrapolation": watch}
+    grades = {"steps": np.array([-1500, -1000, -500]), "max_grades": np.array([0.7, 2.5, 12.0]), "stopped": "too far"}
+    run = {"_id": "run-1", "asked": {"settings": settings}, "answer": {"extrapolation": grades}}
+    curve, cross, select, stop = extrapolation_figure([run]).data
+    assert (list(curve.x), list(curve.y)) == ([-3.0, -2.0, -1.0], [0.7, 2.5, 12.0])  # ps
+    assert (list(cross.x), list(cross.y)) == ([-1.0], [12.0])
+    assert (list(select.y), list(stop.y)) == ([2.0, 2.0], [10.0, 10.0])
+
+
+def test_fits_of_two_potentials_have_names_and_colours_of_their_own() -> None:
+    def fit(number: int) -> dict[str, Any]:
+        point = {
+            "temperature_K": 600.0,
+            "D_cm2_s": 1e-6,
+            "D_std_cm2_s": 1e-7,
+            "sigma_S_cm": 0.1,
+            "sigma_std_S_cm": 0.01,
+        }
+        points = [point | {"temperature_K": t, "n_replicas": 1, "fickian": True} for t in (600.0, 900.0)]
+        line = {"Ea_eV": 0.3, "Ea_std_eV": 0.01, "ln_D0_cm2_s": -6.0, "covariance": np.zeros((2, 2))}
+        answer = {"conditions": {"structure": "beta"}, "points": points, "target_temperature_K": 300.0, **line}
+        return {"_id": f"property-{number}", "inputs": [], "answer": answer}
+
+    figure = arrhenius_figure([fit(1), fit(2)], [], names=["deepmd 3f2a", "mtp 91bc"], styles=[1, 0])
+    lines = {trace.name: trace.line.color for trace in figure.data if trace.showlegend}
+    assert list(lines) == [f"{name}: Ea = 0.300 ± 0.010 eV" for name in ("deepmd 3f2a", "mtp 91bc")]
+    other = arrhenius_figure([fit(2)], [], names=["mtp 91bc"], styles=[0])
+    assert [trace.line.color for trace in other.data if trace.showlegend] == [lines["mtp 91bc: Ea = 0.300 ± 0.010 eV"]]
+    assert len(set(lines.values())) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lipsdb.potentials.engines import ENGINES, engine
 from lipsdb.provenance.audit.rules.known_bad import KnownBad
 from lipsdb.provenance.audit.rules.tally import Group, condition, members
 from lipsdb.provenance.audit.rules.versions import dated_version_of, version_of
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from lipsdb.store.database import Database
 
 #: Names in `made_by.versions`.
-PROGRAM_OF_ENGINE: Mapping[str, str] = {"deepmd": "deepmd-kit"}
+PROGRAM_OF_ENGINE: Mapping[str, str] = {name: engine(name).program for name in ENGINES}
 PROGRAM_OF_RUN: Mapping[str, str] = {"lammps": "LAMMPS", "cp2k": "cp2k", "vasp": "vasp"}
 PROGRAM_OF_METHOD: Mapping[str, str] = {"softness": "scikit-learn"}
 PROGRAM_OF_PROPERTY: Mapping[str, str] = {"diffusion": "kinisi"}
