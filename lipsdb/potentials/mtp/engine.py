@@ -33,8 +33,9 @@ class MTP:
         return MTPSettings
 
     def steps(self, settings: Mapping[str, Any]) -> float:
-        """Most iterations."""
-        return float(settings["max_iterations"])
+        """Most iterations, those of the starts that are given up among them."""
+        trials = 0 if settings["program"] == "mlp" else (settings["starts"] - 1) * settings["start_iterations"]
+        return float(trials + settings["max_iterations"])
 
     def train(
         self,

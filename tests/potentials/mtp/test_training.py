@@ -357,7 +357,7 @@ def test_level_12_learns_the_published_labels_within_seconds(tmp_path):
         for name, n_frames in (("beta-Li3PS4", 80), ("gamma-Li3PS4", 50))
     }
     training, test = ({name: pair[i] for name, pair in sets.items()} for i in range(2))
-    asked = MTPSettings(level=12, cutoff_A=5.0, starts=1, max_iterations=250)
+    asked = MTPSettings(level=12, cutoff_A=5.0, starts=1, max_iterations=150)
     result = train(tmp_path, asked, training, test, elements=["Li", "P", "S"])
     predicted = evaluate(result.model_path, test)
     errors = prediction_errors((test[name], predicted[name]) for name in test)
