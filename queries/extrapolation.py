@@ -23,6 +23,8 @@ class ExtrapolationRow:
     ----------
     interval_steps : int
         Steps between two evaluations.
+    n_above, n_selected : int
+        How often a grade was at least `select_grade`, and how many of these frames were kept.
     n_evaluations : int
         How often the grades of all atoms were evaluated.
     max_grade : float
@@ -50,6 +52,7 @@ class ExtrapolationRow:
     max_grade_step: int
     select_grade: float
     break_grade: float
+    n_above: int
     n_selected: int
     stopped_at_step: int | None
     stopped: str | None
@@ -107,6 +110,7 @@ def row_of(found: Mapping[str, Any]) -> ExtrapolationRow:
         max_grade_step=int(grades["steps"][at]),
         select_grade=asked["select_grade"],
         break_grade=asked["break_grade"],
+        n_above=int(np.count_nonzero(largest >= asked["select_grade"])),
         n_selected=grades["n_selected"],
         stopped_at_step=grades["stopped_at_step"],
         stopped=grades["stopped"],
@@ -130,6 +134,7 @@ def table(found: Sequence[ExtrapolationRow]) -> Table:
         Column("every", "steps", lambda row: row.interval_steps, detail=True),
         Column("largest grade", "", lambda row: row.max_grade),
         Column("at step", "", lambda row: row.max_grade_step),
+        Column("frames above select", "", lambda row: row.n_above, detail=True),
         Column("frames selected", "", lambda row: row.n_selected),
         Column("select, break", "grade", lambda row: f"{row.select_grade:g}, {row.break_grade:g}", detail=True),
         Column("ended at step", "", _ended),
@@ -140,7 +145,8 @@ def table(found: Sequence[ExtrapolationRow]) -> Table:
         notes = [
             *notes,
             "grade: largest of an atom; up to 1 the potential interpolates; from `select` on frames are kept to be "
-            "labelled, from `break` on the run is ended; steps from the beginning of production",
+            "labelled (of more than 1000 only those with a larger grade than any before), from `break` on the run is "
+            "ended; steps from the beginning of production, negative in the equilibration",
             *(f"{short_id(row.id)}: {row.stopped}" for row in found if row.stopped),
         ]
     todo = (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lipsdb.field_names import in_words, value_in_words
 from lipsdb.queries.aggregation import Aggregation, fetch, select
-from lipsdb.queries.field_names import in_words
 from lipsdb.queries.tables import Column, Table, short_id
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ _COPIED = (
     "virial_mae_meV_per_atom",
     "virial_rmse_meV_per_atom",
     "time_us_per_atom",
-    "training_core_s",
+    "training_core_seconds",
+    "good_enough",
     "chosen",
 )
 
@@ -38,7 +38,7 @@ class PotentialChoiceRow:
     settings : dict
         Those that vary in the grid.
     time_us_per_atom : float
-        Of energy, forces and virial on one core of `host`, per atom and step.
+        Of energy, forces and virial on one core, per atom and step.
     good_enough : bool
         Whether its `criterion` is within the `tolerance` (a fraction) of the smallest.
     """
@@ -53,14 +53,13 @@ class PotentialChoiceRow:
     virial_mae_meV_per_atom: float | None
     virial_rmse_meV_per_atom: float | None
     time_us_per_atom: float
-    training_core_s: float
+    training_core_seconds: float
     good_enough: bool
     chosen: bool
     criterion: str
     tolerance: float
     reason: str
     n_held: int
-    host: str
     campaigns: tuple[str, ...]
     id: str
     flags: tuple[str, ...] = ()
@@ -69,7 +68,7 @@ class PotentialChoiceRow:
 
 def aggregation(campaign: str | None = None) -> Aggregation:
     """The pipeline: choices of potentials, each with all members of its grid."""
-    kept = ("asked.parameters", "answer", "campaigns", "made_by.host", "made_by.finished_at")
+    kept = ("asked.parameters", "answer", "campaigns", "made_by.finished_at")
     pipeline = [
         *select("properties", {"asked.property": "potential_choice"}, campaign),
         {"$project": dict.fromkeys(kept, 1)},
@@ -93,17 +92,14 @@ def rows_of(found: Mapping[str, Any]) -> list[PotentialChoiceRow]:
     """Make the rows of one choice, sorted by the settings that vary, the first of them first."""
     answer, parameters = found["answer"], found["asked"]["parameters"]
     criterion, tolerance = parameters["criterion"], parameters["tolerance"]
-    allowed = (1 + tolerance) * min(row[criterion] for row in answer["rows"])
     made = [
         PotentialChoiceRow(
             **{name: row[name] for name in _COPIED},
             settings={name: row["settings"][name] for name in parameters["over"]},
-            good_enough=row[criterion] <= allowed,
             criterion=criterion,
             tolerance=tolerance,
             reason=answer["reason"],
             n_held=answer["n_held"],
-            host=found["made_by"]["host"],
             campaigns=tuple(found["campaigns"]),
             id=found["_id"],
         )
@@ -121,20 +117,7 @@ def in_order(value: Any) -> tuple[bool, float, str]:
     [9.5, 10, 'auto']
     """
     number = isinstance(value, (int, float))
-    return not number, float(value) if number else 0.0, "" if number else setting_text(value)
-
-
-def setting_text(value: Any) -> str:
-    """A setting as people write it.
-
-    Examples
-    --------
-    >>> setting_text(5.0), setting_text("auto"), setting_text([25, 50])
-    ('5', 'auto', '[25, 50]')
-    """
-    if isinstance(value, float):
-        return f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return not number, float(value) if number else 0.0, "" if number else value_in_words(value)
 
 
 def table(found: Sequence[PotentialChoiceRow]) -> Table:
@@ -149,8 +132,8 @@ def table(found: Sequence[PotentialChoiceRow]) -> Table:
         Column("virial MAE", "meV/atom", lambda row: row.virial_mae_meV_per_atom, detail=True),
         Column("time", "µs/atom/step", lambda row: row.time_us_per_atom),
         Column("choice", "", _choice),
-        Column("training", "core s", lambda row: f"{row.training_core_s:.0f}", detail=True),
         Column("potential", "", lambda row: short_id(row.potential_id), detail=True),
+        Column("training", "core s", lambda row: f"{row.training_core_seconds:.0f}", detail=True),
         Column("energy RMSE", "meV/atom", lambda row: row.energy_rmse_meV_per_atom, detail=True),
         Column("force RMSE", "meV/Å", lambda row: row.force_rmse_meV_per_A, detail=True),
         Column("virial RMSE", "meV/atom", lambda row: row.virial_rmse_meV_per_atom, detail=True),
@@ -168,7 +151,7 @@ def _setting_column(name: str) -> Column:
         value = row.settings.get(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and float(value).is_integer():
             return int(value)
-        return None if value is None else setting_text(value)
+        return None if value is None else value_in_words(value)
 
     return Column(*in_words(name), cell)
 
@@ -184,6 +167,6 @@ def _notes(found: Sequence[PotentialChoiceRow]) -> Iterator[str]:
     for row in chosen:
         of = f" of {short_id(row.id)}" if len(chosen) > 1 else ""
         yield (
-            f"errors{of} on {row.n_held} held-out labels; time of energy, forces and virial on one core of "
-            f"{row.host}, where all of a search were timed one after the other: compare within it only"
+            f"errors{of} on {row.n_held} held-out labels; time of energy, forces and virial on one core of the machine "
+            "that timed them all, in turns: compare within a search only"
         )

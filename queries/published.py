@@ -19,7 +19,8 @@ class PublishedValue:
     Attributes
     ----------
     quantity : str
-        'D' (cm^2/s), 'Ea' (eV), 'sigma_300K' (S/cm), 'bulk_modulus' or 'shear_modulus' (GPa).
+        'D' (cm^2/s), 'Ea' (eV), 'sigma_300K' (S/cm), 'bulk_modulus' or 'shear_modulus' (GPa), 'a', 'b', 'c' (A),
+        'density' (g/cm^3).
     temperature_K : float or None
         For D.
     value : float or None

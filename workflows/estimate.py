@@ -53,7 +53,10 @@ class Estimates:
     def _rate(self, kind: str, alike: str | None) -> float | None:
         """Median cost of a step of such work, over a sample of what was done."""
         # What costs nothing was made along with something else, such as the labels of AIMD.
+        # And a run that was ended early did fewer steps than were asked for.
         criteria: dict[str, Any] = {"made_by.core_seconds": {"$gt": 0.0}}
+        if kind == "run":
+            criteria["answer.extrapolation.stopped"] = None
         if alike is not None:
             criteria[f"asked.{_ALIKE[kind]}"] = alike
         fields = {"made_by.core_seconds": 1, "asked.settings": 1, "asked.engine": 1}

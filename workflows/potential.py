@@ -144,7 +144,7 @@ def train_potential(place: Workplace, asked: PotentialAsked, inputs: list[Input]
     """Train and evaluate; continues from the last checkpoint when started again."""
     from lipsdb.potentials.prediction_errors import prediction_errors
 
-    training, held = split_frames(place.database, inputs[0].id)
+    training, held = training_frames(place.database, inputs[0].id), held_frames(place.database, inputs[0].id)
     made = engine(asked.engine)
     threads = int(place.options.get("threads", 1))
     result = made.train(
@@ -191,8 +191,18 @@ def _loss(row: Mapping[str, float]) -> str:
     return "" if found is None else f"loss {found[1]:.3g}" if found[0] == "loss" else f"RMSE {found[1]:.3g}"
 
 
-def split_frames(database: Database, dataset_id: str) -> tuple[dict[str, LabelledFrames], dict[str, LabelledFrames]]:
-    """Frames of a dataset by system: to train on, and held out.
+def training_frames(database: Database, dataset_id: str) -> dict[str, LabelledFrames]:
+    """Frames of a dataset to train on, by system."""
+    return _frames(database, dataset_id, held=False)
+
+
+def held_frames(database: Database, dataset_id: str) -> dict[str, LabelledFrames]:
+    """Frames of a dataset that are held out, by system."""
+    return _frames(database, dataset_id, held=True)
+
+
+def _frames(database: Database, dataset_id: str, *, held: bool) -> dict[str, LabelledFrames]:
+    """Frames of one part of a dataset.
 
     Raises
     ------
@@ -204,12 +214,9 @@ def split_frames(database: Database, dataset_id: str) -> tuple[dict[str, Labelle
         raise BadInputError(f"the dataset {dataset_id} is not in this database; submit its campaign again")
     dataset = Dataset.from_stored(stored)
     ids = [link.id for link in dataset.inputs if link.role == "label"]
-    labels, held = load_labels(database, ids), dataset.answer.held
-    training, kept_out = (
-        frames_by_system([labels[id_] for id_, out in zip(ids, held, strict=True) if out == wanted])
-        for wanted in (False, True)
-    )
-    return training, kept_out
+    wanted = [id_ for id_, out in zip(ids, dataset.answer.held, strict=True) if out == held]
+    labels = load_labels(database, wanted)
+    return frames_by_system([labels[id_] for id_ in wanted])
 
 
 def _parity(systems: dict[str, Any], predictions: dict[str, Any]) -> Parity:

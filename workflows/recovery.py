@@ -17,6 +17,7 @@ from lipsdb.workflows.failures import failures
 # Failures that say nothing about the job itself: it is run again. Others stay FIZZLED until somebody looks.
 _INTERRUPTIONS = (
     "InterruptedRunError",
+    "KeyboardInterrupt",
     "ServerSelectionTimeoutError",
     "AutoReconnect",
     "NetworkTimeout",
@@ -119,6 +120,5 @@ def recover(database: Database, pad: LaunchPad) -> Recovery:
 
 def _interrupted(database: Database) -> list[int]:
     """Fireworks that failed for a reason outside themselves."""
-    return [
-        failure.fw_id for failure in failures(database) if any(f"{name}:" in failure.reason for name in _INTERRUPTIONS)
-    ]
+    found = failures(database)
+    return [one.fw_id for one in found if any(f"{name}:" in f"{one.reason}:" for name in _INTERRUPTIONS)]

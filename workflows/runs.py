@@ -119,7 +119,7 @@ def load_run(database: Database, run_id: str, *, stopped: bool = False) -> Loade
         "ensemble": settings["ensemble"],
         "pressure_bar": settings["pressure_bar"],
         "volume_A3": float(answer["mean_volume_A3"]),
-        "length_ps": float(answer["frame_interval_ps"] * (answer["n_frames"] - 1)),
+        "length_ps": float(answer["frame_interval_ps"] * max(answer["n_frames"] - 1, 0)),
     }
     return LoadedRun(
         trajectory.positions,
@@ -135,11 +135,17 @@ def load_run(database: Database, run_id: str, *, stopped: bool = False) -> Loade
 def _check_whole(run: Mapping[str, Any]) -> None:
     """Refuse a run that its extrapolation grade ended."""
     grades = run["answer"].get("extrapolation") or {}
-    if grades.get("stopped"):
+    if not grades.get("stopped"):
+        return
+    remedy = "take another potential, or label the frames that it kept and train with them"
+    if not run["answer"]["n_frames"]:
         raise BadInputError(
-            f"{run['_id']} stopped at step {grades['stopped_at_step']} of {run['asked']['settings']['n_steps']}: "
-            f"{grades['stopped']}; it is no whole run: take another potential, or ask for single points of its frames"
+            f"{run['_id']} stopped in its equilibration: {grades['stopped']}; it has no frame of production: {remedy}"
         )
+    raise BadInputError(
+        f"{run['_id']} stopped at step {grades['stopped_at_step']} of {run['asked']['settings']['n_steps']}: "
+        f"{grades['stopped']}; it is no whole run: {remedy}"
+    )
 
 
 def join_labels_of_runs(database: Database, runs: Sequence[str], campaigns: Sequence[str]) -> None:

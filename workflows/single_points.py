@@ -126,6 +126,8 @@ def _frame_of_run(
     from lipsdb.workflows.runs import load_run
 
     run = load_run(database, run_id, stopped=True)
+    if not len(run.positions):
+        raise BadInputError(f"frame {frame} of {run_id} is asked for; it ended in its equilibration and has none")
     if not 0 <= frame < len(run.positions):
         raise BadInputError(f"frame {frame} of {run_id} is asked for; it has frames 0 to {len(run.positions) - 1}")
     cell = np.asarray(run.cell[frame], dtype=float)

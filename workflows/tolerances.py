@@ -200,6 +200,7 @@ _SAME_STEPS = (
     _skip("files carry their writer's version; positions and thermo output say the same", "topology.*", "restart.*"),
     Tolerance(("extrapolation.max_grades",), _times_largest(1e-3), "0.1 % of the largest", "follow the positions"),
     _skip("frames whose grades are compared above", "extrapolation.selected.*"),
+    _skip("of atoms that symmetry makes equal, rounding chooses one", "extrapolation.atoms", "extrapolation.stopped"),
 )
 _GRADES = _skip("of other configurations", "extrapolation.*")
 _RUN_DIVERGED = (
@@ -208,6 +209,7 @@ _RUN_DIVERGED = (
     Tolerance(("mean_volume_A3", "mean_density_g_cm3"), _times_largest(0.01), "1 %", "the box fluctuates in NPT"),
     _skip("instantaneous, or follows from the means", *_INSTANTANEOUS, "mean_stress_GPa"),
 )
+_RUN_ENDED_EARLY = (_skip("ended when an atom extrapolated, which another trajectory does at another step", "*"),)
 _RUN_RESAMPLED = (
     _MEANS[0],
     _GRADES,
@@ -331,7 +333,10 @@ TOLERANCES: dict[str, Regimes] = {
     "strain_structure": _ELASTIC,
     "fit_arrhenius_line": {"near": _ARRHENIUS_NEAR, "resampled": _ARRHENIUS_RESAMPLED},
     "choose_potential": {
-        "same": (_skip("measured with a clock", "rows.*.time_us_per_atom", "rows.*.training_core_s", "reason"),),
+        "same": (
+            _skip("measured with a clock", "rows.*.time_us_per_atom", "rows.*.training_core_seconds"),
+            _skip("follows from what the clock says", "rows.*.chosen", "chosen_id", "chosen_settings.*", "reason"),
+        ),
         "resampled": (_skip("of other potentials", "*"),),
     },
     "measure_prediction_errors": {"same": _EVALUATED, "resampled": _POTENTIAL_RETRAINED},
@@ -351,4 +356,6 @@ def tolerances_for(document: Mapping[str, Any]) -> Regimes:
     if is_label:
         return _BY_DFT
     activity = document["made_by"]["activity"]
+    if ((document.get("answer") or {}).get("extrapolation") or {}).get("stopped") is not None:
+        return {"same": _SAME_STEPS, "diverged": _RUN_ENDED_EARLY, "resampled": _RUN_ENDED_EARLY}
     return TOLERANCES.get(activity, _DESCRIPTOR) if activity in OF_RUNS else TOLERANCES[activity]

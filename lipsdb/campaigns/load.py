@@ -135,8 +135,14 @@ def _grid_problems(campaign: Campaign) -> Iterator[Problem]:
         if not grid.over.keys() <= fields.keys():
             continue
         found: dict[str, Problem] = {}
+        members: dict[str, str] = {}
         for member, settings in grid.expand():
-            for problem in settings_problems(grid.engine, settings, ("grids", name, "settings")):
+            problems = settings_problems(grid.engine, settings, ("grids", name, "settings"))
+            if known is not None and not problems:
+                same = members.setdefault(known.model_validate(settings).model_dump_json(), member)
+                if same != member:
+                    yield Problem(("grids", name, "over"), f"{same} and {member} are the same potential: remove one")
+            for problem in problems:
                 varied = problem.path[3:4] and problem.path[3] in grid.over
                 path = ("grids", name, "over", *problem.path[3:4]) if varied else problem.path
                 found.setdefault(problem.message, Problem(path, f"{problem.message} ({member})"))

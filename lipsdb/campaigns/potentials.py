@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from lipsdb.campaigns.base import CampaignModel, Name, Text, Unique, reference
+from lipsdb.field_names import settings_in_words
 from lipsdb.potentials.engines import ENGINES
 
 
@@ -57,15 +58,13 @@ class Grid(Training):
     it is trained once, whoever asks.
     """
 
-    over: dict[Name, Annotated[list[Any], Unique]] = Field(
+    over: dict[Name, Annotated[list[Any], Field(min_length=1), Unique]] = Field(
         min_length=1, description="settings that vary, with their values: cutoff_A: [4, 5], level: [8, 12]"
     )
 
     @model_validator(mode="after")
     def _varied_only_once(self) -> Grid:
-        for key, values in self.over.items():
-            if not values:
-                raise ValueError(f"must have at least one value for {key} in over")
+        for key in self.over:
             if key in self.settings:
                 raise ValueError(f"must not have {key} in settings and in over: remove one")
         return self
@@ -77,11 +76,12 @@ class Grid(Training):
         --------
         >>> grid = Grid(engine="mtp", dataset="aimd", settings={"seed": 1}, over={"cutoff_A": [4.0, 5.0], "level": [8]})
         >>> [name for name, _ in grid.expand()]
-        ['cutoff_A 4, level 8', 'cutoff_A 5, level 8']
+        ['cutoff 4 Å, level 8', 'cutoff 5 Å, level 8']
         """
         for values in product(*self.over.values()):
             varied = dict(zip(self.over, values, strict=True))
-            words = (
-                f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in varied.items()
-            )
-            yield ", ".join(words), {**self.settings, **varied}
+            named = {
+                key: f"number {self.over[key].index(value) + 1}" if isinstance(value, list | dict) else value
+                for key, value in varied.items()
+            }
+            yield settings_in_words(named), {**self.settings, **varied}

@@ -15,6 +15,10 @@ QUANTITIES: dict[str, tuple[str, bool]] = {
     "sigma_300K": ("S/cm", False),
     "bulk_modulus": ("GPa", False),
     "shear_modulus": ("GPa", False),
+    "a": ("A", False),
+    "b": ("A", False),
+    "c": ("A", False),
+    "density": ("g/cm^3", False),
 }
 
 
@@ -37,15 +41,15 @@ class Published(CampaignModel):
     """One published value."""
 
     structure: str = reference("name of the structure in this campaign that the value stands beside", "structures")
-    quantity: Literal["D", "Ea", "sigma_300K", "bulk_modulus", "shear_modulus"] = Field(
+    quantity: Literal["D", "Ea", "sigma_300K", "bulk_modulus", "shear_modulus", "a", "b", "c", "density"] = Field(
         description="D (diffusion, cm^2/s), Ea (activation energy, eV), sigma_300K (conductivity at 300 K, S/cm), "
-        "bulk_modulus or shear_modulus (GPa)"
+        "bulk_modulus or shear_modulus (GPa), a, b or c (lattice parameters, A), density (g/cm^3)"
     )
     temperature_K: Positive | None = Field(
         default=None, validate_default=True, description="temperature, K; for D only"
     )
-    unit: Literal["cm^2/s", "eV", "S/cm", "GPa"] = Field(
-        description="unit of the value: cm^2/s for D, eV for Ea, S/cm for sigma_300K, GPa for moduli"
+    unit: Literal["cm^2/s", "eV", "S/cm", "GPa", "A", "g/cm^3"] = Field(
+        description="unit of the value: cm^2/s for D, eV for Ea, S/cm for sigma_300K, GPa for moduli, A, g/cm^3"
     )
     value: float | None = Field(description="the value in that unit; null if the publication shows it only in a figure")
     method: Text = Field(description="how it was obtained, such as AC impedance")

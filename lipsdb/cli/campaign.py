@@ -23,9 +23,11 @@ def validate(file: CampaignFileArgument) -> None:
 
     campaign = load_campaign(file).campaign
     n_runs = sum(len(list(md.expand())) for md in campaign.md.values())
+    n_members = sum(len(list(grid.expand())) for grid in campaign.grids.values())
     out.print(
         f"{file} is valid: campaign {campaign.name} with {len(campaign.structures)} structures, "
-        f"{len(campaign.potentials)} potentials, {n_runs} MD runs, {len(campaign.dft)} DFT entries, "
+        f"{len(campaign.potentials)} potentials, {f'{n_members} in grids, ' if n_members else ''}{n_runs} MD runs, "
+        f"{len(campaign.dft)} DFT entries, "
         f"{len(campaign.properties)} properties"
     )
     next_step(f"lipsdb campaign plan {file}")
@@ -61,7 +63,7 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
 
     planned = campaigns.plan(connect(), load_campaign(file))
     if json_:
-        rows = [
+        found = [
             {
                 "job": row.question.name,
                 "document": row.document_id,
@@ -72,23 +74,26 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
             }
             for row in planned.rows
         ]
-        print_json({"rows": rows, "blocked": planned.blocked})
+        print_json({"rows": found, "blocked": planned.blocked})
         return
     id_column = Column("document", no_wrap=True)
+    distinct = {row.document_id: row for row in reversed(planned.rows)}  # two names may ask for the same
+    rows = list(reversed(distinct.values()))
     table = Table("job", id_column, "state", "core time", title=f"Plan of {file}", title_justify="left", box=SIMPLE)
-    for row in planned.rows:
+    for row in rows:
         cost = "" if row.answered else ("unknown" if row.core_seconds is None else duration(row.core_seconds))
         state = row.state if row.fw_id is None else f"{row.state} (Firework {row.fw_id})"
         table.add_row(row.question.name, row.document_id, state, cost)
     out.print(table)
-    known, refused = (sum(row.state == state for row in planned.rows) for state in ("known", "refused"))
-    estimates = [row.core_seconds for row in planned.rows if not row.answered]
+    known, refused = (sum(row.state == state for row in rows) for state in ("known", "refused"))
+    to_do = sum(row.state == "to do" for row in rows)
+    estimates = [row.core_seconds for row in rows if not row.answered]
     priced = [cost for cost in estimates if cost is not None]
-    waiting = sum(not row.answered for row in planned.rows) - len(planned.to_do)
-    text = f"{known} known, {waiting} waiting or running, {len(planned.to_do)} to do"
+    waiting = len(estimates) - to_do
+    text = f"{known} known, {waiting} waiting or running, {to_do} to do"
     if refused:
         text += f", {refused} refused (`lipsdb list refused` says why)"
-    tainted = sum(row.state == "tainted" for row in planned.rows)
+    tainted = sum(row.state == "tainted" for row in rows)
     if tainted:
         text += f", {tainted} tainted"
     if priced:
@@ -100,9 +105,9 @@ def plan(file: CampaignFileArgument, json_: JsonOption = False) -> None:
         out.print(line)
     if planned.blocked:
         out.print(f"[yellow]the rest cannot be planned yet:[/yellow] {planned.blocked}")
-    elif planned.to_do:
+    elif to_do:
         next_step(f"lipsdb campaign submit {file}")
-    elif known + refused == len(planned.rows):
+    elif known + refused == len(rows):
         tables = load_campaign(file).campaign.tables or ["labels"]
         next_step(f"everything is known: lipsdb query {tables[0]}")
 

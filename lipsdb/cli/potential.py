@@ -65,16 +65,17 @@ def grade(
             show_default=False,
         ),
     ],
-    select: Annotated[float, typer.Option(help="Count frames with a larger grade: worth a DFT label.")] = 2.0,
+    select: Annotated[float, typer.Option(help="Count frames with at least this grade: worth a DFT label.")] = 2.0,
     break_: Annotated[
-        float, typer.Option("--break", help="Count frames with a larger grade: the potential is not to be trusted.")
+        float,
+        typer.Option("--break", help="Count frames with at least this grade: the potential is not to be trusted."),
     ] = 10.0,
     atoms: Annotated[bool, typer.Option("--atoms", help="The grade of each atom, too (--format json or csv).")] = False,
     save: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the frames with their grades as extended XYZ.", show_default=False),
     ] = None,
-    selected: Annotated[bool, typer.Option("--selected", help="With --save: only the frames above --select.")] = False,
+    selected: Annotated[bool, typer.Option("--selected", help="With --save: only frames from --select on.")] = False,
     format_: FormatOption = Format.table,
 ) -> None:
     """Extrapolation grade of frames: how far they are from what the potential was trained on.
@@ -103,14 +104,14 @@ def grade(
             _check_elements(configuration, index, elements)
             grades = grader(*configuration)
             rows.append(_row(index, configuration.numbers, grades, atoms))
-            if keep is not None and (rows[-1].grade > select or not selected):
+            if keep is not None and (rows[-1].grade >= select or not selected):
                 keep(configuration, grades)
             bar.update(task, completed=index + 1)
     print(render(_table(document["_id"], rows, select, break_, atoms, withdrawals), format_.value))
     if save is not None:
         err.print(f"frames written to {save}", markup=False)
-    elif any(row.grade > select for row in rows):
-        next_step("to have DFT labels of the frames above --select computed, write them: --save FILE --selected")
+    elif any(row.grade >= select for row in rows):
+        next_step("to have DFT labels of the frames from --select on computed, write them: --save FILE --selected")
 
 
 def _check(select: float, break_: float, atoms: bool, format_: Format, save: Path | None, selected: bool) -> None:
@@ -197,17 +198,17 @@ def _row(index: int, numbers: NDArray[np.int64], grades: NDArray[np.float64], wi
     import numpy as np
     from ase.data import chemical_symbols
 
+    from lipsdb.md.grade_watch import outstanding_atom
+
     if not np.isfinite(grades).all():
         raise BadInputError(f"the grade of frame {index} is not finite; atoms may lie on one another: leave it out")
-    atom = int(np.argmax(grades))
-    # in configuration mode, or where symmetry makes all atoms alike, no atom stands out
-    alike = bool((grades == grades[atom]).all()) and len(grades) > 1
+    atom = outstanding_atom(grades)
     row = GradedFrame(
         frame=index,
         n_atoms=len(numbers),
-        grade=float(grades[atom]),
-        atom=None if alike else atom,
-        element=None if alike else chemical_symbols[numbers[atom]],
+        grade=float(grades.max()),
+        atom=atom,
+        element=None if atom is None else chemical_symbols[numbers[atom]],
     )
     return GradedAtoms(**vars(row), atom_grades=tuple(grades.tolist())) if with_atoms else row
 
@@ -217,7 +218,7 @@ def _table(
 ) -> Table:
     from lipsdb.queries.tables import Column, Table, short_id
 
-    above = [sum(row.grade > limit for row in rows) for limit in (select, break_)]
+    above = [sum(row.grade >= limit for row in rows) for limit in (select, break_)]
     return Table(
         name="grade",
         title="Extrapolation grades",
@@ -231,7 +232,8 @@ def _table(
         rows=rows,
         notes=[
             f"all with {short_id(id_)}",
-            f"of {len(rows)} frames {above[0]} are above {select:g} (--select), {above[1]} above {break_:g} (--break)",
+            f"of {len(rows)} frames {above[0]} have at least {select:g} (--select), {above[1]} at least {break_:g} "
+            "(--break)",
             _RANK,
         ],
         row_type=GradedAtoms if atoms else GradedFrame,

@@ -23,29 +23,40 @@ class Extrapolation(Model):
 
     steps: Array = Field(description="Steps at which the grades were evaluated, from 0 at the start of production.")
     max_grades: Array = Field(description="Largest grade of an atom at each of these steps, dimensionless.")
-    atoms: Array = Field(description="Index of that atom, from 0.")
-    n_selected: int = Field(description="Frames that were kept since a grade was at least `select_grade`.")
+    atoms: Array = Field(
+        description="Index of that atom, from 0; -1 where all atoms have the same grade, as in configuration mode."
+    )
+    n_selected: int = Field(
+        description="Frames that were kept: of those with a grade of at least `select_grade` (as many as `max_grades` "
+        "tells) the first 1000 of the run, then only those with a larger grade than any before."
+    )
     selected: ArtifactReference | None = Field(
         description="These frames with the grades of their atoms (extended XYZ, orientation of LAMMPS); None if none."
     )
     stopped_at_step: int | None = Field(
-        description="Step, counted as `steps`, at which a grade reached `break_grade` and ended the run; None if none."
+        description="Step, counted as `steps`, at which a grade of `break_grade` ended the run early; None if none."
     )
-    stopped: str | None = Field(description="Why it ended there, in words: grade, atom and limit.")
+    stopped: str | None = Field(
+        description="Why it ended there, in words: grade, atom (or frame), step and limit; None if it came to its end."
+    )
 
 
 class RunAnswer(Model):
     """The trajectory and what was measured on the way."""
 
     n_atoms: int = Field(description="Number of atoms.")
-    n_frames: int = Field(description="Frames in the trajectory.")
+    n_frames: int = Field(description="Frames in the trajectory; 0 if the run was ended in its equilibration.")
     frame_interval_ps: float = Field(description="Time between frames, ps.")
     trajectory: ArtifactReference = Field(description="AMBER NetCDF, unwrapped positions in Å, input order of atoms.")
     topology: ArtifactReference = Field(description="First frame with elements (extended XYZ), for viewers.")
     restart: ArtifactReference = Field(description="The program's own restart file of the last step.")
-    thermo: dict[str, Array] = Field(description="Columns of the thermodynamic output of production, by step.")
+    thermo: dict[str, Array] = Field(
+        description="Columns of the thermodynamic output of production, by step; empty if the run was ended before it."
+    )
     thermo_units: dict[str, str] = Field(description="Unit of each column.")
-    mean_temperature_K: float = Field(description="Mean over production, K.")
+    mean_temperature_K: float = Field(
+        description="Mean over production (this and the following: over the equilibration, if the run ended in it), K."
+    )
     mean_pressure_bar: float = Field(description="Mean over production, bar.")
     mean_volume_A3: float = Field(description="Mean over production, Å³.")
     mean_density_g_cm3: float = Field(description="Mean over production, g/cm³.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lipsdb.errors import BadInputError
-from lipsdb.potentials.training_set import LabelledFrames
+from lipsdb.potentials.training_set import LabelledFrames, elements_of, types_of
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+.=-]*")
 
@@ -44,20 +44,12 @@ def write_deepmd_systems(
     A system is type.raw, type_map.raw and set.000/{coord,box,energy,force,virial}.npy, in Å, eV and eV/Å; the virial is
     -dE/dε in eV (stress = -virial / volume), and its file is absent where there are no virial labels.
     """
-    from ase.data import atomic_numbers, chemical_symbols
-
     if not frames_by_system:
         raise BadInputError("there is no system to write: give at least one.")
-    present = sorted({int(number) for frames in frames_by_system.values() for number in frames.numbers})
-    symbols = list(elements) if elements is not None else [chemical_symbols[number] for number in present]
-    missing = [chemical_symbols[n] for n in present if chemical_symbols[n] not in symbols]
-    if missing:
-        raise BadInputError(f"element {missing[0]} occurs but elements is {symbols}: add it.")
-    type_of = np.full(len(chemical_symbols), -1)
-    type_of[[atomic_numbers[symbol] for symbol in symbols]] = np.arange(len(symbols))
+    symbols = list(elements) if elements is not None else elements_of(frames_by_system)
+    types = {name: types_of(frames.numbers, symbols, f"system {name!r}") for name, frames in frames_by_system.items()}
     return [
-        _write_system(Path(folder), name, frames, type_of[frames.numbers], symbols)
-        for name, frames in frames_by_system.items()
+        _write_system(Path(folder), name, frames, types[name], symbols) for name, frames in frames_by_system.items()
     ]
 
 

@@ -74,6 +74,10 @@ class DriverArguments:
         Grades from which on a frame is kept, and from which on the run ends; dimensionless.
     grade_file, selected_file : str
         Where grades and frames are written.
+    kept_before : int
+        Frames that the processes before this one kept, where it continues a run.
+    largest_before : float
+        The largest grade that they met, dimensionless.
     """
 
     script: str
@@ -85,6 +89,8 @@ class DriverArguments:
     break_grade: float = math.inf
     grade_file: str = ""
     selected_file: str = ""
+    kept_before: int = 0
+    largest_before: float = 0.0
 
     def words(self) -> list[str]:
         """The same as words of a command line."""
@@ -94,6 +100,7 @@ class DriverArguments:
             words += ["--grade-every", str(self.grade_every), "--select-grade", repr(self.select_grade)]
             words += ["--break-grade", repr(self.break_grade)]
             words += ["--grade-file", self.grade_file, "--selected-file", self.selected_file]
+            words += ["--kept-before", str(self.kept_before), "--largest-before", repr(self.largest_before)]
         return words
 
 
@@ -108,6 +115,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--break-grade", type=float, default=math.inf, help="grade from which on the run ends")
     parser.add_argument("--grade-file", default="", help="file of the grades")
     parser.add_argument("--selected-file", default="", help="file of the kept frames (extended XYZ)")
+    parser.add_argument("--kept-before", type=int, default=0, help="frames kept by earlier processes of the run")
+    parser.add_argument("--largest-before", type=float, default=0.0, help="largest grade of these processes")
 
 
 def arguments_of(parsed: argparse.Namespace) -> DriverArguments:

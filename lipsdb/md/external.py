@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import signal
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from lipsdb.errors import BadInputError, LipsdbError, RefusedError
 from lipsdb.md.coupling import FIX, DriverArguments
 from lipsdb.md.grade_watch import GradeWatch
+from lipsdb.md.process import MACHINE_FAILED, PROGRAM_FAILED
 
 _VOIGT = ((0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2))  # LAMMPS' order: xx yy zz xy xz yz
 _ERROR_ALL = 2  # LAMMPS' number of an error that all ranks have, which does not abort MPI
@@ -71,7 +73,12 @@ def run_script(
         If LAMMPS or a source of forces or grades raised; LAMMPS' log has the same reason in a line with ERROR.
     BadInputError
         If the script has no ``fix external`` of the name that `lipsdb.md.coupling` gives it, or MPI more than one rank.
+
+    Notes
+    -----
+    From here on SIGINT ends this process at once, as it ends ``lmp``: else it would look like an error of the forces.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     before, after = _halves(Path(arguments.script).read_text("utf-8"))
     # What follows the fix is read from a file of its own, since `jump SELF` needs one.
     rest = Path(f"{arguments.script}.rest")
@@ -87,9 +94,11 @@ def run_script(
         if link.failure is None and isinstance(error, LipsdbError):
             raise
         if link.failure is None:
-            raise LipsdbError(f"LAMMPS stopped: {_one_line(error)}") from error
+            raise LipsdbError(f"LAMMPS stopped: {_words(error)}") from error
     finally:
         link.close()
+    if isinstance(link.failure, LipsdbError):
+        raise link.failure
     if link.failure is not None:
         raise LipsdbError(_one_line(link.failure)) from link.failure
     lmp.close()
@@ -119,9 +128,16 @@ def _halves(script: str) -> tuple[list[str], str]:
     return [line for line in lines[: last + 1] if line.strip()], "\n".join(lines[last + 1 :]) + "\n"
 
 
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split()) or "no reason given"
+
+
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or "no reason given"
-    return text if isinstance(error, LipsdbError) else f"{type(error).__name__}: {text}"
+    """What `lipsdb.md.run` is told of an error, so that a potential is not blamed for a full disk."""
+    if isinstance(error, LipsdbError):
+        return _words(error)
+    what = MACHINE_FAILED if isinstance(error, OSError | MemoryError) else PROGRAM_FAILED
+    return f"{what}: {type(error).__name__}: {_words(error)}"
 
 
 def _first(rows: int) -> int:
@@ -150,8 +166,12 @@ class _Link:
             raise BadInputError(f"ids of the {n_atoms} atoms are not 1 to {n_atoms}; number them so")
         types_ = np.empty(n_atoms, dtype=np.int64)
         types_[ids - 1] = np.array(lmp.numpy.extract_atom("type")[:n_atoms]) - 1
-        self._forces = self.forces_of(types_)
-        self._watch = self._grade_watch(types_)
+        try:
+            self._forces = self.forces_of(types_)
+            self._watch = self._grade_watch(types_)
+        except Exception as error:
+            self.failure = error
+            raise
         self._positions = np.empty((n_atoms, 3))
         pointer = ctypes.POINTER(ctypes.c_double)
         extract = lmp.lib.lammps_extract_global
@@ -182,6 +202,8 @@ class _Link:
             asked.break_grade,
             Path(asked.grade_file),
             Path(asked.selected_file),
+            asked.kept_before,
+            asked.largest_before,
         )
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,13 @@ class GradeSeries:
     max_grades : (n,) array, dimensionless
         Largest grade of an atom.
     atoms : (n,) array
-        Index of that atom, from 0.
+        Index of that atom, from 0; -1 where all atoms have the same grade.
     n_selected : int
-        Kept frames.
+        Kept frames; see `lipsdb.md.grade_watch.MOST_SELECTED`.
     selected_path : Path or None
         Extended XYZ file of the kept frames, with their steps and the grade of each atom; None if there are none.
     stopped_at_step : int or None
-        Step at which the run was ended, counted as `steps`; None if it came to its end.
+        Step at which the run was ended early, counted as `steps`; None if it came to its end.
     stopped : str or None
         Why.
     """
@@ -55,6 +56,20 @@ def last_step(segments: Sequence[Segment], settings: MDSettings) -> int:
         if rows and rows[-1][1] >= settings.extrapolation.break_grade:
             return rows[-1][0]
     return settings.total_steps
+
+
+def has_production(end: int, settings: MDSettings) -> bool:
+    """Whether a run that ended at a step, counted from the beginning of the equilibration, came to its production.
+
+    Ended at the last step of its equilibration, it did not: the first frame of production is not written then.
+    """
+    return end > settings.equilibration_steps or settings.equilibration_steps == 0
+
+
+def kept_before(segments: Sequence[Segment]) -> tuple[int, float]:
+    """Kept frames and largest grade of a run up to the start of its last segment, which has not begun."""
+    rows = _rows(segments)
+    return sum(row[3] for row in rows), max((row[1] for row in rows), default=0.0)
 
 
 def read_grades(
@@ -89,10 +104,11 @@ def read_grades(
     n_selected = _join_frames(segments, {row[0] for row in rows if row[3]}, selected_path)
     step, grade, atom, _ = rows[-1]
     stopped = None
-    if grade >= asked.break_grade:
+    if grade >= asked.break_grade and end < settings.total_steps:
+        where = "the frame" if atom < 0 else f"atom {atom} ({symbols[atom]})"
         stopped = (
-            f"extrapolation grade {grade:.3g} of atom {atom} ({symbols[atom]}) at {_words(step, settings)} "
-            f"exceeds break_grade {asked.break_grade:g}"
+            f"extrapolation grade {grade:.3g} of {where} at {_words(step, settings)} "
+            f"reaches break_grade {asked.break_grade:g}"
         )
     boundary = settings.equilibration_steps
     return GradeSeries(
@@ -107,7 +123,7 @@ def read_grades(
 
 
 def _words(step: int, settings: MDSettings) -> str:
-    if step < settings.equilibration_steps:
+    if not has_production(step, settings):
         return f"step {step} of the {settings.equilibration_steps} of the equilibration"
     return f"step {step - settings.equilibration_steps} of {settings.n_steps}"
 
@@ -127,27 +143,38 @@ def _rows(segments: Sequence[Segment]) -> list[tuple[int, float, int, bool]]:
 
 def _join_frames(segments: Sequence[Segment], wanted: set[int], target: Path) -> int:
     """Write the frames of these steps into one file; gives their number."""
-    found: dict[int, str] = {}
-    for segment in segments:
-        found = {step: text for step, text in found.items() if step < segment.start_step}
-        found |= {step: text for step, text in _frames(segment.path("selected.xyz")) if step in wanted}
-    if len(found) != len(wanted):
+    n_found = 0
+    part = target.with_name(f"{target.name}.part")
+    with part.open("w", encoding="utf-8") as stream:
+        for position, segment in enumerate(segments):
+            end = min((later.start_step for later in segments[position + 1 :]), default=None)
+            for step, text in _frames(segment.path("selected.xyz")):
+                if step in wanted and (end is None or step < end):
+                    stream.write(text)
+                    n_found += 1
+    if n_found != len(wanted):
+        part.unlink()
         raise RefusedError(
-            f"{len(wanted) - len(found)} of {len(wanted)} frames above select_grade are missing; the disk may have "
+            f"{len(wanted) - n_found} of {len(wanted)} frames above select_grade are missing; the disk may have "
             "been full: empty the folder and run again"
         )
-    if found:
-        target.write_text("".join(found.values()), "utf-8")
-    return len(found)
+    if n_found:
+        part.replace(target)
+    else:
+        part.unlink()
+    return n_found
 
 
 def _frames(path: Path) -> Iterator[tuple[int, str]]:
     """Steps and texts of the whole frames of an extended XYZ file."""
-    lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
-    while lines and lines[0].strip():
-        n_lines = int(lines[0]) + 2
-        frame, lines = lines[:n_lines], lines[n_lines:]
-        if len(frame) < n_lines or not frame[-1].endswith("\n"):
-            return
-        step = next(word for word in frame[1].split() if word.startswith("step="))
-        yield int(step.removeprefix("step=")), "".join(frame)
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as stream:
+        for first in stream:
+            if not first.endswith("\n"):
+                return
+            frame = [first, *islice(stream, int(first) + 1)]
+            if len(frame) < int(first) + 2 or not frame[-1].endswith("\n"):
+                return
+            step = next(word for word in frame[1].split() if word.startswith("step="))
+            yield int(step.removeprefix("step=")), "".join(frame)

@@ -15,6 +15,34 @@ if TYPE_CHECKING:
     from lipsdb.md.external import GradeSource
 
 
+#: A run keeps so many frames; beyond them only those with a larger grade than any before, which are few.
+MOST_SELECTED = 1000
+
+
+def outstanding_atom(grades: NDArray[np.float64]) -> int | None:
+    """Index of the atom with the largest grade.
+
+    Parameters
+    ----------
+    grades : (n_atoms,) array, dimensionless
+
+    Returns
+    -------
+    int or None
+        None where all have the same: in configuration mode each atom carries the grade of the frame, and symmetry can
+        make all atoms alike.
+
+    Examples
+    --------
+    >>> outstanding_atom(np.array([0.3, 2.5, 0.1]))
+    1
+    >>> outstanding_atom(np.array([2.5, 2.5, 2.5])) is None
+    True
+    """
+    atom = int(np.argmax(grades))
+    return None if len(grades) > 1 and bool((grades == grades[atom]).all()) else atom
+
+
 class GradeWatch:
     """Evaluates the extrapolation grade now and then, and keeps frames that the potential should be trained on.
 
@@ -29,6 +57,10 @@ class GradeWatch:
         Largest grades of an atom from which on a frame is kept, and from which on the run is to end; dimensionless.
     grade_file, selected_file : Path
         Where rows and frames are written; they are begun anew.
+    kept_before : int
+        Frames that the processes before this one kept, where it continues a run.
+    largest_before : float
+        The largest grade that they met, dimensionless.
     """
 
     def __init__(
@@ -40,6 +72,8 @@ class GradeWatch:
         break_grade: float,
         grade_file: Path,
         selected_file: Path,
+        kept_before: int = 0,
+        largest_before: float = 0.0,
     ) -> None:
         self._source, self._symbols, self._every = source, symbols, every
         self._select, self._break = select_grade, break_grade
@@ -47,6 +81,7 @@ class GradeWatch:
         self._rows: IO[str] = grade_file.open("w", encoding="ascii")
         selected_file.unlink(missing_ok=True)
         self._last_step = -1
+        self._n_kept, self._largest = kept_before, largest_before
 
     def due(self, step: int) -> bool:
         """Whether to look in this step: once, though LAMMPS computes the forces of some steps twice."""
@@ -62,15 +97,17 @@ class GradeWatch:
         """
         self._last_step = step
         grades = self._source.grades(positions, cell)
-        atom = int(np.argmax(grades))
-        largest = float(grades[atom])
+        largest = float(grades.max())
         if np.isnan(largest):
-            raise RefusedError(f"the extrapolation grade of atom {atom} is not a number at step {step}")
-        selected = largest >= self._select
+            raise RefusedError(f"an extrapolation grade is not a number at step {step}")
+        selected = largest >= self._select and (self._n_kept < MOST_SELECTED or largest > self._largest)
+        self._largest = max(largest, self._largest)
         if selected:
+            self._n_kept += 1
             self._keep(step, positions, cell, grades)
+        atom = outstanding_atom(grades)
         # The row comes last: a frame without one is dropped.
-        self._rows.write(f"{step} {largest!r} {atom} {int(selected)}\n")
+        self._rows.write(f"{step} {largest!r} {-1 if atom is None else atom} {int(selected)}\n")
         self._rows.flush()
         return largest >= self._break
 
@@ -81,11 +118,14 @@ class GradeWatch:
     def _keep(
         self, step: int, positions: NDArray[np.float64], cell: NDArray[np.float64], grades: NDArray[np.float64]
     ) -> None:
-        from ase import Atoms
-        from ase.io import write
-
-        atoms = Atoms(self._symbols, positions=positions, cell=cell, pbc=True)
-        atoms.wrap()  # type: ignore[no-untyped-call]
-        atoms.arrays["extrapolation_grade"] = grades
-        atoms.info = {"step": step, "extrapolation_grade_max": float(grades.max())}
-        write(self._selected_file, atoms, format="extxyz", append=True)
+        # Not by ase.io: its import takes as long as many steps.
+        fractional = positions @ np.linalg.inv(cell)
+        wrapped = positions - np.floor(fractional + 1e-7) @ cell
+        lattice = " ".join(repr(float(value)) for value in cell.ravel())
+        with self._selected_file.open("a", encoding="utf-8") as stream:
+            stream.write(
+                f'{len(grades)}\nLattice="{lattice}" Properties=species:S:1:pos:R:3:extrapolation_grade:R:1 '
+                f'step={step} extrapolation_grade_max={float(grades.max())!r} pbc="T T T"\n'
+            )
+            for symbol, (x, y, z), grade in zip(self._symbols, wrapped, grades, strict=True):
+                stream.write(f"{symbol} {x:.8f} {y:.8f} {z:.8f} {grade:.8g}\n")

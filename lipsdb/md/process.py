@@ -14,6 +14,10 @@ from pathlib import Path
 from lipsdb.errors import MissingProgramError
 from lipsdb.md.coupling import Coupling, DriverArguments
 
+#: A driver begins with these what it says of an error that neither LAMMPS nor the potential has made: of the disk or
+#: the memory, or in its own code.
+MACHINE_FAILED, PROGRAM_FAILED = "the machine failed", "the program failed"
+
 _FROM_OUTSIDE = frozenset(
     number
     for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU")
@@ -148,6 +152,16 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
 def error_line(texts: Sequence[str]) -> str | None:
     """The first ERROR line of logs and output of LAMMPS."""
     return next((line.strip() for text in texts for line in text.splitlines() if line.startswith("ERROR")), None)
+
+
+def is_machine_failure(error: str) -> bool:
+    """Whether an ERROR line tells of the machine: run again, the same may go well."""
+    return error.startswith(f"ERROR: {MACHINE_FAILED}")
+
+
+def is_program_failure(error: str) -> bool:
+    """Whether an ERROR line tells of a mistake in the driver's code."""
+    return error.startswith(f"ERROR: {PROGRAM_FAILED}")
 
 
 def killed_by(status: int, texts: Sequence[str]) -> str | None:

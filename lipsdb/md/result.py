@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lipsdb.errors import RefusedError
 from lipsdb.md.dcd import open_dcd, read_dcd_blocks
-from lipsdb.md.extrapolation import GradeSeries
+from lipsdb.md.extrapolation import GradeSeries, has_production
 from lipsdb.md.restart import Segment
 from lipsdb.md.settings import MDSettings
 from lipsdb.md.thermo import Thermo, parse_thermo
@@ -31,11 +31,12 @@ class MDResult:
     trajectory_path : Path
         AMBER NetCDF file of the production run, unwrapped, frames at 0, 1, 2 … dump intervals.
     n_frames : int
-        Frames in it.
+        Frames in it; 0 if the run was ended in its equilibration.
     topology_path : Path
         Extended XYZ file with the elements (the input structure, in LAMMPS' orientation).
     thermo : mapping of str to array
-        Production rows; ``step`` and ``time`` (ps) count from the beginning of production.
+        Production rows; ``step`` and ``time`` (ps) count from the beginning of production. Empty arrays if the run was
+        ended before it.
     equilibration_thermo : mapping of str to array
         The same for the equilibration, counted from its own beginning; empty arrays if there was none.
     thermo_units : mapping of str to str
@@ -49,9 +50,9 @@ class MDResult:
     rotation : (3, 3) array
         ``x_lammps = x_input @ rotation``: trajectory and restart files are in LAMMPS' orientation.
     mean_temperature_K, mean_pressure_bar, mean_volume_A3, mean_density_g_cm3, mean_potential_energy_eV : float
-        Means over the production rows.
+        Means over the production rows; over those of the equilibration, if the run was ended in it.
     mean_stress_GPa : (3, 3) array, GPa
-        Mean stress over the production rows, tension positive (minus the pressure tensor; 1 bar = 1e-4 GPa).
+        Mean stress over the same rows, tension positive (minus the pressure tensor; 1 bar = 1e-4 GPa).
     steps_per_second : float
         Of the loops of LAMMPS that came to their end, start-up excluded.
     wall_seconds : float
@@ -172,7 +173,9 @@ def split_thermo(text: str, settings: MDSettings, last_step: int | None = None) 
             f"thermo output lacks {len(missing)} rows, the first at step {missing[:1]}; empty the folder and run again"
         )
     parts = []
-    for selected, zero in ((kept & (step <= boundary) & (boundary > 0), 0), (kept & (step >= boundary), boundary)):
+    in_equilibration = kept & (step <= boundary) & (boundary > 0)
+    in_production = kept & (step >= boundary) & has_production(end, settings)
+    for selected, zero in ((in_equilibration, 0), (in_production, boundary)):
         columns = {name: values[selected] for name, values in thermo.columns.items()}
         columns["step"] = columns["step"] - zero
         columns["time"] = np.asarray(columns["step"] * settings.timestep_ps, dtype=np.float64)

@@ -7,18 +7,21 @@ import re
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lipsdb.errors import BadInputError, InterruptedRunError, LipsdbError, RefusedError
 from lipsdb.md.coupling import Coupling, DriverArguments
-from lipsdb.md.extrapolation import GradeSeries, last_step, read_grades
+from lipsdb.md.extrapolation import GradeSeries, has_production, kept_before, last_step, read_grades
 from lipsdb.md.input import LammpsOrientation, lammps_script, write_lammps_data
 from lipsdb.md.monitor import ThermoMonitor, check_thermo
 from lipsdb.md.process import (
     error_line,
     find_program,
+    is_machine_failure,
+    is_program_failure,
     killed_by,
     lammps_command,
     lammps_environment,
@@ -35,7 +38,7 @@ from lipsdb.md.result import (
     wall_seconds,
 )
 from lipsdb.md.settings import MDSettings
-from lipsdb.md.trajectory import topology_text, write_trajectory
+from lipsdb.md.trajectory import Trajectory, topology_text, write_trajectory
 
 DATA_FILE = "structure.data"
 SCRIPT_FILE = "run.in"
@@ -50,7 +53,7 @@ SELECTED_FILE = "selected.xyz"
 POLL_SECONDS = 1.0
 _PHYSICAL = re.compile(
     r"Lost atoms|atoms? (lost|missing)|[Nn]on-numeric|[Oo]ut of range atoms|Atoms? .*too far|overflow|Too many neighbor"
-    r"|box dimensions",
+    r"|box dimensions|grade is not a number",
 )
 
 
@@ -99,17 +102,18 @@ def run_lammps(
     -------
     MDResult
         The run, with the frames and thermo rows of an uninterrupted one, whatever happened in between. If it was ended
-        by its extrapolation grade: those up to there, and ``extrapolation.stopped`` says why.
+        by its extrapolation grade: those up to there, none if that was in the equilibration, and
+        ``extrapolation.stopped`` says why.
 
     Raises
     ------
     InterruptedRunError
-        If LAMMPS was killed by a signal from outside; call again to continue.
+        If LAMMPS was killed by a signal from outside, or a driver lacked memory or disk; call again to continue.
     RefusedError
-        If the simulation left what is physical (lost atoms, NaN, temperature, pressure or volume running away), or if
-        its extrapolation grade ended it before production began.
+        If the simulation left what is physical (lost atoms, NaN, temperature, pressure or volume running away).
     BadInputError
-        If the folder holds another run, or a value is not allowed, or the potential has no extrapolation grades.
+        If the folder holds another run, or one that was begun with another pair style, or a value is not allowed, or
+        the potential has no extrapolation grades.
     MissingProgramError
         If ``lmp`` or ``mpiexec``, or for a driver the Python package ``lammps``, is not installed.
     LipsdbError
@@ -137,16 +141,12 @@ def run_lammps(
         status = _watch(command, segment, monitor, settings, progress, lock_fd, ranks)
         _raise_for_status(status, segment, monitor, settings)
     segments = list_segments(folder)
-    grades = read_grades(segments, settings, symbols_of(numbers), folder / SELECTED_FILE)
-    end = last_step(segments, settings)
-    if end < settings.equilibration_steps:
-        assert grades is not None
-        raise RefusedError(
-            f"{grades.stopped}: there is no frame of production; {grades.n_selected} frames above select_grade are "
-            f"kept in {folder / SELECTED_FILE}: label them and train with them, or take another potential"
-        )
+    symbols = symbols_of(numbers)
+    grades = read_grades(segments, settings, symbols, folder / SELECTED_FILE)
     if not (folder / TRAJECTORY_FILE).exists():
-        frames = join_dumps(segments, settings, end)
+        end = last_step(segments, settings)
+        produced = has_production(end, settings)
+        frames = join_dumps(segments, settings, end) if produced else iter([_no_frames(len(symbols))])
         write_trajectory(folder / TRAJECTORY_FILE, frames, title=f"{settings.ensemble} run")
     result = _collect(folder, settings, script, orientation, ranks, coupling.program, grades)
     # Only now is everything in the files that are kept.
@@ -156,6 +156,10 @@ def run_lammps(
     if progress is not None:
         progress(settings.total_steps, settings.total_steps)
     return result
+
+
+def _no_frames(n_atoms: int) -> Trajectory:
+    return Trajectory(np.empty(0), np.empty((0, n_atoms, 3), dtype=np.float32), np.empty((0, 3, 3)))
 
 
 def _prepare(
@@ -174,21 +178,45 @@ def _prepare(
     orientation = write_lammps_data(new_data, numbers, positions, cell, elements, force_triclinic=tri)
     asked = {"settings": settings.model_dump(), "pair_commands": coupling.commands}
     if coupling.driver is not None:
-        asked["driver"] = coupling.driver
-    question = json.dumps(asked, indent=1)
+        asked["driver"] = list(coupling.driver)
     if list_segments(folder):
-        same = (folder / DATA_FILE).read_bytes() == new_data.read_bytes()
-        if not same or (folder / QUESTION_FILE).read_text("utf-8") != question:
+        try:
+            _check_same(folder, new_data, asked)
+        except BadInputError:
             new_data.unlink()
-            raise BadInputError(
-                f"{folder} holds another run (its {DATA_FILE} or {QUESTION_FILE} differs); use an empty folder"
-            )
+            raise
     new_data.replace(folder / DATA_FILE)
-    (folder / QUESTION_FILE).write_text(question, "utf-8")
+    new_question = folder / f"{QUESTION_FILE}.new"
+    new_question.write_text(json.dumps(asked, indent=1), "utf-8")
+    new_question.replace(folder / QUESTION_FILE)
     (folder / SCRIPT_FILE).write_text(script, "utf-8")
     topology = topology_text(numbers, np.asarray(positions, dtype=np.float64) @ orientation.rotation, orientation.cell)
     (folder / TOPOLOGY_FILE).write_text(topology, "utf-8")
     return orientation
+
+
+def _check_same(folder: Path, new_data: Path, asked: dict[str, Any]) -> None:
+    """Refuse to continue another run, or this one with forces from elsewhere."""
+    try:
+        begun = json.loads((folder / QUESTION_FILE).read_text("utf-8"))
+    except (FileNotFoundError, ValueError):  # torn when the machine failed
+        begun = {"settings": None}
+    same = (folder / DATA_FILE).read_bytes() == new_data.read_bytes()
+    if not same or begun["settings"] != asked["settings"]:
+        raise BadInputError(
+            f"{folder} holds another run (its {DATA_FILE} or {QUESTION_FILE} differs); use an empty folder"
+        )
+    if begun != asked:
+        raise BadInputError(
+            f"{folder} holds a run that was begun with {_how(begun)}, now it would go on with {_how(asked)}; restore "
+            "the LAMMPS, plugin or potential of the beginning, or empty the folder"
+        )
+
+
+def _how(asked: dict[str, Any]) -> str:
+    """Where the forces of a run come from, in words."""
+    commands = " / ".join(asked["pair_commands"].strip().splitlines())
+    return repr(commands) if "driver" not in asked else repr(" ".join(["python -m", *asked["driver"]]))
 
 
 def symbols_of(numbers: ArrayLike) -> list[str]:
@@ -215,12 +243,15 @@ def _check_grades(settings: MDSettings, coupling: Coupling) -> None:
 def _arguments(segment: Segment, settings: MDSettings, ranks: int, restart_interval: int) -> DriverArguments:
     """What a driver is told for one segment."""
     watch = settings.extrapolation
+    n_kept, largest = kept_before(list_segments(segment.folder))
     grades = {} if watch is None else {
         "grade_every": watch.interval,
         "select_grade": watch.select_grade,
         "break_grade": watch.break_grade,
         "grade_file": segment.path("grades").name,
         "selected_file": segment.path("selected.xyz").name,
+        "kept_before": n_kept,
+        "largest_before": largest,
     }  # fmt: skip
     return DriverArguments(
         segment.path("in").name,
@@ -302,6 +333,16 @@ def _raise_for_status(status: int, segment: Segment, monitor: ThermoMonitor, set
     ]
     error = error_line(texts)
     if error is not None:
+        if is_machine_failure(error):
+            raise InterruptedRunError(
+                f"lmp was stopped after {where} of {settings.total_steps}: {error}; mend that and run it again, and it "
+                "continues from its last restart file"
+            )
+        if is_program_failure(error):
+            raise LipsdbError(
+                f"LAMMPS got no forces after {where} of {settings.total_steps}: {error}; see "
+                f"{segment.path('out').name} in {segment.folder}"
+            )
         if monitor.last_step is not None or _PHYSICAL.search(error):
             raise RefusedError(
                 f"LAMMPS stopped after {where} of {settings.total_steps}: {error}; "
@@ -338,10 +379,12 @@ def _collect(
     equilibration, production = split_thermo(text, settings, end)
     for part in (equilibration, production):
         check_thermo(part.columns, settings, first_volume)
-    mean = {name: float(np.mean(values)) for name, values in production.columns.items()}
+    produced = has_production(end, settings)
+    averaged = production.columns if produced else equilibration.columns
+    mean = {name: float(np.mean(values)) for name, values in averaged.items()}
     return MDResult(
         trajectory_path=folder / TRAJECTORY_FILE,
-        n_frames=(end - settings.equilibration_steps) // settings.dump_interval + 1,
+        n_frames=(end - settings.equilibration_steps) // settings.dump_interval + 1 if produced else 0,
         topology_path=folder / TOPOLOGY_FILE,
         thermo=production.columns,
         equilibration_thermo=equilibration.columns,
@@ -355,7 +398,7 @@ def _collect(
         mean_volume_A3=mean["volume"],
         mean_density_g_cm3=mean["density"],
         mean_potential_energy_eV=mean["potential_energy"],
-        mean_stress_GPa=mean_stress(production.columns),
+        mean_stress_GPa=mean_stress(averaged),
         steps_per_second=loop_speed(text),
         wall_seconds=wall_seconds(segments),
         ranks=ranks,

@@ -14,7 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from lipsdb.errors import BadInputError, InterruptedRunError, LipsdbError, RefusedError
 from lipsdb.md.coupling import Coupling, DriverArguments
 from lipsdb.md.input import write_lammps_data
-from lipsdb.md.process import error_line, killed_by, lammps_command, lammps_environment, stop_process
+from lipsdb.md.process import (
+    error_line,
+    is_machine_failure,
+    killed_by,
+    lammps_command,
+    lammps_environment,
+    stop_process,
+)
 from lipsdb.md.result import version_in_log
 from lipsdb.md.run import POLL_SECONDS
 
@@ -231,7 +238,7 @@ def relax_strained_cells(
     RefusedError
         If a force or the stress of the relaxed cell is larger than allowed when the minimisation ends.
     InterruptedRunError
-        If LAMMPS was killed by a signal from outside.
+        If LAMMPS was killed by a signal from outside, or a driver lacked memory or disk.
     BadInputError
         If a value is not allowed.
     LipsdbError
@@ -326,6 +333,8 @@ def _run(
     error, killer = error_line(texts), killed_by(process.returncode, texts)
     if error is None and killer is not None:
         raise InterruptedRunError(f"lmp was stopped by {killer} {where}; run it again, from the start")
+    if error is not None and is_machine_failure(error):
+        raise InterruptedRunError(f"lmp was stopped {where}: {error}; mend that and run it again, from the start")
     raise LipsdbError(
         f"lmp ended with status {process.returncode} {where}: {error or 'no ERROR line'}; see {LOG_FILE} in {folder}"
     )

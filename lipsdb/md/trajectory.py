@@ -84,8 +84,8 @@ def write_trajectory(path: str | Path, blocks: Iterable[Trajectory], *, title: s
     path : path
         The file; it appears under this name only when it is complete.
     blocks : iterable of Trajectory
-        Frames in order; each with the same number of atoms. Cells must be in LAMMPS' orientation, since the format
-        holds lengths and angles only.
+        Frames in order; each with the same number of atoms. A block without frames alone makes a file without. Cells
+        must be in LAMMPS' orientation, since the format holds lengths and angles only.
     title : str
         Title stored in the file.
 
@@ -97,7 +97,7 @@ def write_trajectory(path: str | Path, blocks: Iterable[Trajectory], *, title: s
     Raises
     ------
     BadInputError
-        If there is no frame, or the shapes or values of a block are not valid.
+        If there is no block, or the shapes or values of a block are not valid.
 
     Notes
     -----
@@ -115,15 +115,12 @@ def write_trajectory(path: str | Path, blocks: Iterable[Trajectory], *, title: s
     with part.open("w+b") as stream:
         for block in blocks:
             _check_block(block, n_atoms or block.positions.shape[1])
-            if not len(block.time):
-                continue
-            records = _records(block)
-            if not n_frames:
+            if not n_atoms:
                 n_atoms = block.positions.shape[1]
                 stream.write(_header(n_atoms, title))
-            stream.write(records.tobytes())
-            n_frames += len(records)
-        if not n_frames:
+            stream.write(_records(block).tobytes())
+            n_frames += len(block.time)
+        if not n_atoms:
             part.unlink()
             raise BadInputError(f"no frame to write to {path.name}; give at least one")
         stream.seek(4)
@@ -251,7 +248,7 @@ def read_trajectory(source: str | Path | bytes) -> Trajectory:
     if b"AMBER" not in conventions:
         raise RefusedError(f"{name} has Conventions {conventions!r}, allowed is AMBER; convert it first")
     n = len(positions)
-    if n == 0 or any(len(values) != n for values in variables.values()):
+    if any(len(values) != n for values in variables.values()):
         raise RefusedError(f"{name} holds {n} whole frames; {remedy}")
     cosines = np.cos(np.radians(variables["cell_angles"]))
     # A right angle is stored exactly, but π/2 is not a float64.
@@ -267,7 +264,7 @@ def _mapped(path: str | Path, dataset: Any) -> NDArray[np.floating] | None:
     """Positions in a file of ours, mapped; None if its records are laid out otherwise."""
     found = dataset.variables["coordinates"].data
     records = _record_dtype(found.shape[1])
-    if found.strides[0] != records.itemsize or not len(found):
+    if not len(found) or found.strides[0] != records.itemsize:
         return None
     begin = Path(path).stat().st_size - len(found) * records.itemsize
     mapped = np.memmap(path, dtype=records, mode="r", offset=begin, shape=(len(found),))["coordinates"]

@@ -113,6 +113,43 @@ def elements_of(systems: Mapping[str, LabelledFrames]) -> list[str]:
     return [chemical_symbols[number] for number in np.unique(np.concatenate(numbers or [np.empty(0, dtype=np.int64)]))]
 
 
+def types_of(numbers: ArrayLike, elements: Sequence[str], what: str) -> NDArray[np.int64]:
+    """Types of atoms: type t is elements[t].
+
+    Parameters
+    ----------
+    numbers : (n_atoms,) array
+        Atomic numbers.
+    elements : sequence of str
+        Chemical symbols that a potential knows, in its order.
+    what : str
+        What the atoms are of, for the message: "system 'glass'".
+
+    Raises
+    ------
+    BadInputError
+        If an element is not among these.
+
+    Examples
+    --------
+    >>> types_of([3, 16, 3], ["S", "Li"], "the frame")
+    array([1, 0, 1])
+    """
+    from ase.data import atomic_numbers, chemical_symbols
+
+    type_of = np.full(len(chemical_symbols), -1)
+    type_of[[atomic_numbers[element] for element in elements]] = np.arange(len(elements))
+    numbers = np.asarray(numbers, dtype=np.int64)
+    types: NDArray[np.int64] = type_of[numbers]
+    if (types < 0).any():
+        missing = " ".join(chemical_symbols[number] for number in np.unique(numbers[types < 0]))
+        raise BadInputError(
+            f"{what} has {missing}, but the potential knows {' '.join(elements)}: leave it out, or train a potential "
+            f"with {missing}"
+        )
+    return types
+
+
 def grouped_split(
     groups: Sequence[str],
     frames: ArrayLike,

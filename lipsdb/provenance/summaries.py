@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lipsdb.field_names import settings_in_words
+
 _FIELDS: dict[str, list[str]] = {
     "level_of_theory": ["asked", "answer.how_known"],
     "structure": ["answer.name", "answer.formula", "answer.n_atoms", "asked.builder"],
@@ -213,14 +215,8 @@ def _property(document: Mapping[str, Any]) -> str:
 
 def _potential_choice(rows: Sequence[Mapping[str, Any]]) -> str:
     chosen = next(row for row in rows if row["chosen"])
-
-    def words(key: str, value: Any) -> str:
-        text = f"{value:g}" if isinstance(value, float) else str(value)
-        return f"{key.removesuffix('_A').replace('_', ' ')} {text}{' Å' if key.endswith('_A') else ''}"
-
-    settings = ", ".join(words(key, value) for key, value in chosen["settings"].items())
     return (
-        f"potential choice among {len(rows)}: {chosen['engine']}, {settings}, "
+        f"potential choice among {len(rows)}: {chosen['engine']}, {settings_in_words(chosen['settings'])}, "
         f"F MAE {chosen['force_mae_meV_per_A']:.0f} meV/Å, {chosen['time_us_per_atom']:.3g} µs per atom and step"
     )
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, make_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from lipsdb.field_names import in_words, unit_suffix
 from lipsdb.queries.aggregation import Aggregation, fetch, select, with_engine
-from lipsdb.queries.field_names import in_words, unit_suffix
 from lipsdb.queries.published import published_stages, published_values
 from lipsdb.queries.tables import Column, Measured, Table, potential_columns, short_id
 

@@ -35,6 +35,7 @@ DESCRIPTORS = (
             "converged: no if a run is too short for that, errors are then lower bounds; drift: largest difference of "
             "the means of the two halves over its standard error, above 3 not in equilibrium",
         ),
+        published={"a_A": "a", "b_A": "b", "c_A": "c", "density_g_cm3": "density"},
     ),
     Descriptor(
         "elasticity",

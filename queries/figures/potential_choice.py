@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsdb.queries.field_names import in_words
+from lipsdb.field_names import in_words, value_in_words
 from lipsdb.queries.figures.theme import GREY, LOGARITHMIC, dress, own_colour, plain, translucent
-from lipsdb.queries.potential_choice import in_order, setting_text
+from lipsdb.queries.potential_choice import in_order
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -55,7 +55,7 @@ def potential_choice_figure(choice: Mapping[str, Any]) -> go.Figure:
             figure.add_scatter(
                 x=[row["time_us_per_atom"] for row in members],
                 y=[row[quantity] for row in members],
-                text=[setting_text(row["settings"][last]) for row in members],
+                text=[value_in_words(row["settings"][last]) for row in members],
                 customdata=[_hover(row) for row in members],
                 mode="lines+markers+text",
                 textposition="middle center",
@@ -96,7 +96,7 @@ def lines_of(rows: Sequence[Row], over: Sequence[str]) -> tuple[dict[str, list[R
     >>> {name: [row["settings"][last] for row in members] for name, members in lines.items()}, last
     ({'cutoff 4 Å': [8, 12], 'cutoff 5 Å': [8, 12]}, 'level')
     """
-    varying = [name for name in over if len({setting_text(row["settings"][name]) for row in rows}) > 1] or [over[-1]]
+    varying = [name for name in over if len({value_in_words(row["settings"][name]) for row in rows}) > 1] or [over[-1]]
     ordered = sorted(rows, key=lambda row: [in_order(row["settings"][name]) for name in varying])
     lines: dict[str, list[Row]] = {}
     for row in ordered:
@@ -107,7 +107,7 @@ def lines_of(rows: Sequence[Row], over: Sequence[str]) -> tuple[dict[str, list[R
 def setting_in_words(row: Row, name: str) -> str:
     """A setting with its name and unit."""
     words, unit = in_words(name)
-    return plain(" ".join(filter(None, (words, setting_text(row["settings"][name]), unit))))
+    return plain(" ".join(filter(None, (words, value_in_words(row["settings"][name]), unit))))
 
 
 def _hover(row: Row) -> str:

@@ -195,14 +195,14 @@ def choice_drawings(contents: Contents) -> Iterator[Drawing]:
             potential_choice_figure(choice),
             [choice],
             f"{_in_points(choice)} stands in the points. Errors on {choice['answer']['n_held']} held-out labels "
-            f"against the time of energy, forces and virial on one core of {choice['made_by']['host']}. Shaded: within "
+            f"against the time of energy, forces and virial on one core of one machine. Shaded: within "
             f"{within} of the smallest error, where the quickest is chosen (ring).",
             "Grid search" + (f" {choice['_id'][:17]}" if len(choices) > 1 else ""),
         )
 
 
 def _in_points(choice: Mapping[str, Any]) -> str:
-    from lipsdb.queries.field_names import in_words
+    from lipsdb.field_names import in_words
     from lipsdb.queries.figures.potential_choice import lines_of
 
     words, unit = in_words(lines_of(choice["answer"]["rows"], choice["asked"]["parameters"]["over"])[1])

@@ -40,15 +40,16 @@ def load(folder: Path, text: str = CAMPAIGN) -> Grid:
 def test_every_combination_is_a_member_with_the_common_settings(tmp_path):
     members = dict(load(tmp_path).expand())
     assert len(members) == 6
-    assert members["cutoff_A 5, level 12"] == {"max_iterations": 10, "cutoff_A": 5.0, "level": 12}
+    assert members["cutoff 5 Å, level 12"] == {"max_iterations": 10, "cutoff_A": 5.0, "level": 12}
 
 
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("level: [8, 12, 14]", "level: [8, 13]", "level is 13: give an even number"),
-        ("level: [8, 12, 14]", "level: []", "must have at least one value for level in over"),
+        ("level: [8, 12, 14]", "level: [8, 13]", "grids.passive.over.level: "),
+        ("level: [8, 12, 14]", "level: []", "grids.passive.over.level: must have at least 1 entries, has 0"),
         ("level: [8, 12, 14]", "level: [8, 8]", "must not hold a value twice: 8"),
+        ("level: [8, 12, 14]", "level: [8, '8']", "cutoff 4 Å, level 8 and cutoff 4 Å, level 8 are the same potential"),
         ("level: [8, 12, 14]", "levle: [8]", "grids.passive.over.levle: not a setting of mtp; did you mean level?"),
         ("{max_iterations: 10}", "{max_iterations: 10, level: 8}", "must not have level in settings and in over"),
         ("{max_iterations: 10}", "{max_iterations: 0}", "grids.passive.settings.max_iterations: "),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 from pathlib import Path
 
 import ase.io
@@ -23,7 +20,6 @@ from lipsdb.md.trajectory import read_trajectory
 
 NATIVE = Coupling("pair_style lj/smooth/linear 7.0\npair_coeff * * 0.0104 3.4")
 DRIVEN = Coupling(EXTERNAL_COMMANDS, driver=("argon_driver",))
-GRADED = Coupling(EXTERNAL_COMMANDS, driver=("argon_driver", "--grades"), grades=True)
 
 
 @pytest.fixture(autouse=True)
@@ -43,21 +39,6 @@ def run(folder: Path, crystal, settings: MDSettings, coupling: Coupling, **optio
     options = {"restart_interval": 20, "cell": crystal.cell, "positions": crystal.positions, **options}
     cell, positions = options.pop("cell"), options.pop("positions")
     return run_lammps(folder, settings, coupling, crystal.numbers, positions, cell, ["Kr", "Ar"], **options)
-
-
-def kill_at(folder: Path, step: int):
-    """Kills the process that works in the folder, at a step."""
-
-    def progress(now: int, total: int) -> None:
-        if now < step:
-            return
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    if (entry / "cwd").resolve() == folder.resolve():
-                        os.kill(int(entry.name), signal.SIGKILL)
-
-    return progress
 
 
 def assert_same(one: MDResult, other: MDResult) -> None:
@@ -89,16 +70,18 @@ def test_npt_in_a_skewed_cell_is_that_of_the_native_pair_style(tmp_path, argon, 
     assert np.ptp(a.cell[:, 0, 0]) > 1e-4
 
 
-def test_killed_and_continued_gives_the_bits_of_an_uninterrupted_run(tmp_path, small) -> None:
+def test_the_run_ends_where_a_grade_is_too_large_also_if_it_was_killed_before(tmp_path, small, monkeypatch) -> None:
+    """Killed and continued it gives the bits of an uninterrupted one, and keeps the same frames."""
     settings = MDSettings(
-        temperature_K=250, n_steps=280, equilibration_steps=60, timestep_fs=4, dump_interval=20, thermo_interval=20,
-        extrapolation=Extrapolation(interval=10, select_grade=8, break_grade=1e9),
+        temperature_K=120, n_steps=4000, equilibration_steps=40, timestep_fs=4, dump_interval=10, thermo_interval=20,
+        extrapolation=Extrapolation(interval=5, select_grade=1.2, break_grade=6),
     )  # fmt: skip
-    straight = run(tmp_path / "straight", small, settings, GRADED)
-    folder = tmp_path / "killed"
-    for step in (40, 180):
-        with pytest.raises(InterruptedRunError):
-            run(folder, small, settings, GRADED, progress=kill_at(folder, step))
+    coupling = Coupling(EXTERNAL_COMMANDS, driver=("argon_driver", "--grades", "--most-selected", "12"), grades=True)
+    straight, folder = run(tmp_path / "straight", small, settings, coupling), tmp_path / "killed"
+    monkeypatch.setenv("ARGON_KILLED_AT", "170")
+    with pytest.raises(InterruptedRunError, match="SIGKILL"):
+        run(folder, small, settings, coupling)
+    monkeypatch.delenv("ARGON_KILLED_AT")
     # What a kill may leave: a row and a frame that were not finished.
     last = list_segments(folder)[-1]
     for ending, torn in (
@@ -107,57 +90,79 @@ def test_killed_and_continued_gives_the_bits_of_an_uninterrupted_run(tmp_path, s
     ):
         with last.path(ending).open("a") as stream:
             stream.write(torn)
-    result = run(folder, small, settings, GRADED)
-    assert result.n_restarts == 2
+    result = run(folder, small, settings, coupling)
+    assert result.n_restarts == 1
     assert_same(result, straight)
-    for name in ("steps", "max_grades", "atoms"):
-        np.testing.assert_array_equal(getattr(result.extrapolation, name), getattr(straight.extrapolation, name))
-    assert result.extrapolation.n_selected == straight.extrapolation.n_selected > 1
-    assert result.extrapolation.selected_path.read_text() == straight.extrapolation.selected_path.read_text()
-    assert result.extrapolation.stopped is None
-    np.testing.assert_array_equal(result.extrapolation.steps, np.arange(-60, 281, 10))
-
-
-def test_grades_are_recorded_and_the_run_ends_where_one_is_too_large(tmp_path, small) -> None:
-    settings = MDSettings(
-        temperature_K=300, n_steps=4000, equilibration_steps=20, timestep_fs=4, dump_interval=10, thermo_interval=20,
-        extrapolation=Extrapolation(interval=15, select_grade=2, break_grade=6), seed=3,
-    )  # fmt: skip
-    result = run(tmp_path, small, settings, GRADED, restart_interval=50)
     grades = result.extrapolation
-    step = grades.stopped_at_step
-    assert 0 < step < 4000
-    assert grades.stopped == (
-        f"extrapolation grade {grades.max_grades[-1]:.3g} of atom {grades.atoms[-1]} (Ar) at step {step} of 4000 "
-        "exceeds break_grade 6"
-    )
-    assert (grades.steps[-1], grades.max_grades[-1] >= 6) == (step, True)
-    assert (grades.max_grades[:-1] < 6).all()
+    for name in ("steps", "max_grades", "atoms"):
+        np.testing.assert_array_equal(getattr(grades, name), getattr(straight.extrapolation, name))
+    assert grades.selected_path.read_text() == straight.extrapolation.selected_path.read_text()
+    assert_ended_as_its_grades_say(result, settings)
+    # 12 frames above select_grade, then those with a larger grade than any before.
+    largest, above = grades.max_grades, grades.max_grades >= 1.2
+    record = np.append(True, largest[1:] > np.maximum.accumulate(largest)[:-1])
+    kept = above & ((np.cumsum(above) <= 12) | record)
     frames = ase.io.read(grades.selected_path, ":")
-    assert len(frames) == grades.n_selected == (grades.max_grades >= 2).sum()
-    assert [frame.info["step"] - 20 for frame in frames] == grades.steps[grades.max_grades >= 2].tolist()
-    for frame, grade in zip(frames, grades.max_grades[grades.max_grades >= 2], strict=True):
+    assert 12 < len(frames) == grades.n_selected == kept.sum() < above.sum()
+    assert [frame.info["step"] - 40 for frame in frames] == grades.steps[kept].tolist()
+    for frame, grade in zip(frames, largest[kept], strict=True):
         # The grade of the stand-in again, by ASE: frames are the atoms and cells that were graded.
         nearest = (frame.get_all_distances(mic=True) + 100 * np.eye(len(frame))).min()
         assert (3.75 / nearest) ** 10 == pytest.approx(grade, rel=1e-5)
         assert frame.arrays["extrapolation_grade"].max() == pytest.approx(grade, rel=1e-7)
-    # What was computed until then is there.
+    assert_same(run(folder, small, settings, coupling), result)  # read from its files
+
+
+def assert_ended_as_its_grades_say(result: MDResult, settings: MDSettings) -> None:
+    """And what was computed until then is there."""
+    grades = result.extrapolation
+    step = grades.stopped_at_step
+    assert 0 < step < settings.n_steps
+    assert grades.stopped == (
+        f"extrapolation grade {grades.max_grades[-1]:.3g} of atom {grades.atoms[-1]} (Ar) at step {step} of 4000 "
+        "reaches break_grade 6"
+    )
+    np.testing.assert_array_equal(grades.steps, np.arange(-40, step + 1, 5))
+    assert grades.max_grades[-1] >= 6 > grades.max_grades[:-1].max()
     trajectory = read_trajectory(result.trajectory_path)
     assert len(trajectory.time) == result.n_frames == step // 10 + 1
     assert result.thermo["step"].tolist() == list(range(0, step + 1, 20))
-    assert_same(run(tmp_path, small, settings, GRADED, restart_interval=50), result)
 
 
-def test_a_run_that_ends_before_production_is_refused_and_keeps_its_frames(tmp_path, small) -> None:
-    settings = MDSettings(
-        temperature_K=300, n_steps=1000, equilibration_steps=1000, timestep_fs=4,
-        extrapolation=Extrapolation(interval=10, select_grade=1.5, break_grade=1.5),
-    )  # fmt: skip
-    with pytest.raises(
-        RefusedError, match=r"of the 1000 of the equilibration exceeds break_grade 1.5: there is no fra"
-    ):
-        run(tmp_path, small, settings, GRADED)
-    assert len(ase.io.read(tmp_path / "selected.xyz", ":")) == 1
+JUMP = MDSettings(
+    temperature_K=30, n_steps=20, equilibration_steps=20, dump_interval=10, thermo_interval=10,
+    extrapolation=Extrapolation(interval=10, select_grade=2, break_grade=100),
+)  # fmt: skip
+
+
+def jump_at(look: int) -> Coupling:
+    return Coupling(EXTERNAL_COMMANDS, driver=("argon_driver", "--jump-at", str(look)), grades=True)
+
+
+def test_a_run_that_ends_with_its_equilibration_has_its_grades_and_no_frame(tmp_path, small) -> None:
+    """The step between equilibration and production, which LAMMPS writes no frame of when it ends there."""
+    for _ in range(2):  # the second time from its files
+        result = run(tmp_path, small, JUMP, jump_at(2))
+        grades = result.extrapolation
+        assert grades.stopped == (
+            "extrapolation grade 100 of the frame at step 20 of the 20 of the equilibration reaches break_grade 100"
+        )
+        assert (grades.steps.tolist(), grades.atoms.tolist()) == ([-20, -10, 0], [-1, -1, -1])
+        assert (grades.stopped_at_step, grades.n_selected) == (0, 1)
+        assert result.n_frames == 0
+        assert read_trajectory(result.trajectory_path).positions.shape == (0, 32, 3)
+        assert {name: len(values) for name, values in result.thermo.items()} == dict.fromkeys(result.thermo, 0)
+        assert result.equilibration_thermo["step"].tolist() == [0, 10, 20]
+        assert result.mean_temperature_K == pytest.approx(result.equilibration_thermo["temperature"].mean())
+        assert result.mean_volume_A3 == pytest.approx(np.linalg.det(small.cell))
+    with pytest.raises(BadInputError, match=r"begun with 'python -m argon_driver --jump-at 2', now .* with 'pair_styl"):
+        run(tmp_path, small, JUMP, Coupling("pair_style mtp\npair_coeff * * model.mtp 0 1", grades=True))
+
+
+def test_a_grade_too_large_on_the_last_step_leaves_a_whole_run(tmp_path, small) -> None:
+    result = run(tmp_path, small, JUMP, jump_at(4))
+    assert (result.extrapolation.stopped, result.extrapolation.stopped_at_step) == (None, None)
+    assert (result.extrapolation.max_grades[-1], result.n_frames) == (100, 3)
 
 
 def test_grades_that_cannot_be_had_are_refused_before_anything_runs(tmp_path, small) -> None:
@@ -169,12 +174,25 @@ def test_grades_that_cannot_be_had_are_refused_before_anything_runs(tmp_path, sm
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(("call", "error"), [(0, LipsdbError), (137, RefusedError)])
-def test_an_exception_in_python_ends_lammps_with_its_reason(tmp_path, small, call, error) -> None:
-    coupling = Coupling(EXTERNAL_COMMANDS, driver=("argon_driver", "--fail-at", str(call)))
+@pytest.mark.parametrize(
+    ("by", "error", "message"),
+    [
+        ("code", LipsdbError, r"ERROR: the program failed: ZeroDivisionError: no forces to be had"),
+        (
+            "disk",
+            InterruptedRunError,
+            r"after step \d+ of 100000: ERROR: the machine failed: OSError: .* No space left",
+        ),
+        ("interrupt", InterruptedRunError, r"stopped by SIGINT after step"),
+    ],
+)
+def test_what_is_no_fault_of_the_potential_is_not_blamed_on_it(tmp_path, small, by, error, message) -> None:
+    """Once there is thermo output, what LAMMPS itself finds wrong is the potential's or the structure's fault."""
+    coupling = Coupling(EXTERNAL_COMMANDS, driver=("argon_driver", "--fail-at", "15", "--fail-by", by))
     settings = MDSettings(temperature_K=30, n_steps=100_000, thermo_interval=10)
-    with pytest.raises(error, match=r"ERROR: ZeroDivisionError: no forces to be had"):
+    with pytest.raises(LipsdbError, match=message) as caught:
         run(tmp_path, small, settings, coupling)
+    assert caught.type is error
 
 
 def test_atoms_that_meet_are_refused_by_their_energy(tmp_path, small) -> None:

@@ -33,7 +33,7 @@ def test_why_one_was_chosen_stands_below_the_table(database: Database, author: A
     notes = potential_choice.table(potential_choice.rows(database)).footnotes()
     assert notes[0].endswith("was chosen: it is the quickest")
     assert "on 3 held-out labels" in notes[1]
-    assert "one core of here" in notes[1]
+    assert "one core of the machine that timed them all" in notes[1]
 
 
 def test_two_searches_are_told_apart(database: Database, author: Any) -> None:

@@ -245,8 +245,9 @@ class Stored:
         rows = [
             {
                 **{"potential_id": member["id"], "engine": "mtp", "settings": {"level": level}, **errors},
-                **{"force_mae_meV_per_A": 100.0, "time_us_per_atom": float(level), "training_core_s": 30.0},
+                **{"force_mae_meV_per_A": 100.0, "time_us_per_atom": float(level), "training_core_seconds": 30.0},
                 "chosen": number == 0,
+                "good_enough": number == 0,
             }
             for number, (level, member) in enumerate(members.items())
         ]

@@ -31,18 +31,25 @@ QUICKSTART = Path(__file__).parents[2] / "campaigns" / "quickstart.yaml"
 
 @pytest.fixture
 def small_campaign(tmp_path: Path) -> Callable[..., Path]:
-    """Write the quickstart, cut down, under another name; keyword arguments replace entries of its MD."""
+    """Write the quickstart, cut down to one potential; keyword arguments replace entries of its MD."""
 
-    def write(name: str = "small", **md: object) -> Path:
+    def write(name: str = "small", potential: str = "mtp-12", **md: object) -> Path:
         yaml = YAML()
         content = yaml.load(QUICKSTART.read_text())
         content["name"] = name
         content["structures"]["beta-Li3PS4"]["supercell"] = [1, 1, 1]
-        adopted = content["potentials"]["deepmd-small"]["adopt"]
-        content["potentials"]["deepmd-small"]["adopt"] = str(QUICKSTART.parent / adopted)
-        del content["labels"], content["properties"]["test-on-dft"]  # tested on their own
+        adopted = QUICKSTART.parent / content["potentials"][potential]["adopt"]
+        content["potentials"] = {potential: {"adopt": str(adopted)}}
+        del content["labels"], content["md"]["hot-mtp"]
+        # tests of potentials are tested on their own
+        content["properties"] = {
+            key: value
+            for key, value in content["properties"].items()
+            if not key.endswith("-mtp") and value["kind"] != "prediction_errors"
+        }
         content["tables"].remove("prediction_errors")
         content["md"]["hot"] |= {
+            "potential": potential,
             "temperatures_K": [800, 1000, 1200],
             "seeds": [1],
             "equilibration_ps": 0.2,

@@ -69,7 +69,8 @@ def _wait_for_steps(home: Path) -> None:
 
 @pytest.mark.parametrize("victim", ["lmp", "worker", "mongod"])
 def test_killed_program_costs_a_segment_at_most(victim: str, home: Path, small_campaign: Callable[..., Path]) -> None:
-    file = load_campaign(small_campaign(production_ps=4))
+    potential = "deepmd-small" if victim == "lmp" else "mtp-12"
+    file = load_campaign(small_campaign(potential=potential, production_ps=4))
     database = connect(Settings())
     submit(database, file)
     wanted = {row.document_id for row in plan(database, file).rows}

@@ -108,7 +108,7 @@ def test_grid_choice_and_watched_runs_are_stored_with_their_reasons(
     )
     assert cold["answer"]["extrapolation"]["stopped"] is None
     assert cold["answer"]["n_frames"] == 11
-    assert "exceeds" in hot["answer"]["extrapolation"]["stopped"]
+    assert "reaches" in hot["answer"]["extrapolation"]["stopped"]
     assert hot["answer"]["n_frames"] < 11
     again = partial(check_reproduction, sample=20, seed=1)
     report = audit(database, levels=LEVELS, reproduce=again, sample=(20, 1))

@@ -20,12 +20,12 @@ from lipsdb.md.settings import MDSettings
 from lipsdb.potentials.mtp.files import write_mtp
 from lipsdb.potentials.mtp.grade import active_set
 from lipsdb.potentials.training_set import LabelledFrames
-from lipsdb.provenance.canonical import decoded
 from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import seal_faults
 from lipsdb.store.database import Database
 from lipsdb.workflows.answering import answer
 from lipsdb.workflows.molecular_dynamics import MDMaker
+from lipsdb.workflows.rebuild import comparable
 from lipsdb.workflows.runs import load_run
 from lipsdb.workflows.single_points import _frame_of_run
 from lipsdb.workflows.structure import StructureMaker
@@ -117,16 +117,26 @@ def _reference(stored: dict[str, Any]) -> dict[str, str]:
     return {"collection": "runs", "id": stored["_id"], "content": stored["content"]}
 
 
-def test_a_run_without_grades_says_nothing_of_them(
-    database: Database, argon: dict[str, str], stored_mtp: Callable[..., dict[str, str]]
+def test_a_run_that_extrapolates_in_its_equilibration_is_stored_without_a_frame(
+    database: Database, argon: dict[str, str], stored_mtp: Callable[..., dict[str, str]], measured: Callable[..., Any]
 ) -> None:
-    """Its question and its answer are those of before grades could be asked for."""
-    short = HOT | {"temperature_K": 40.0, "n_steps": 100}
-    stored = decoded(database.find(simulate(argon, stored_mtp(with_active_set=False), short)))
-    assert "extrapolation" not in stored["asked"]["settings"]
-    assert "extrapolation" not in stored["answer"]
-    assert stored["asked"]["settings"] == MDSettings(**short).model_dump(mode="json")
-    assert stored["answer"]["n_frames"] == 11
+    early = HOT | {"equilibration_steps": 10_000, "extrapolation": WATCH}
+    stored = database.find(id_ := simulate(argon, stored_mtp(with_active_set=True), early))
+    run = Run.from_stored(stored).answer
+    assert run.extrapolation is not None
+    assert run.extrapolation.selected is not None
+    assert (run.n_frames, run.extrapolation.n_selected > 0, run.thermo["step"].size) == (0, True, 0)
+    assert 0 > run.extrapolation.stopped_at_step == run.extrapolation.steps[-1]
+    assert run.mean_volume_A3 == pytest.approx((2 * 5.4) ** 3)
+    assert load_run(database, id_, stopped=True).positions.shape == (0, 32, 3)
+    assert comparable(stored, database)["answer"]["trajectory"]["positions"].shape == (0, 32, 3)
+    with pytest.raises(BadInputError, match=rf"{id_} stopped in its equilibration: .*; it has no frame of production"):
+        measured("radial_distribution", _reference(stored), dr_A=0.05)
+    with pytest.raises(BadInputError, match="it ended in its equilibration and has none"):
+        _frame_of_run(database, id_, 0)
+    # A run that was not watched says nothing of grades: it is what it was before they could be asked for.
+    assert "extrapolation" not in run.model_copy(update={"extrapolation": None}).model_dump()
+    assert "extrapolation" not in MDSettings(**HOT).model_dump(mode="json")
 
 
 def test_grades_without_an_active_set_are_refused_before_anything_runs(

@@ -15,7 +15,7 @@ import numpy as np
 from lipsdb.errors import BadInputError
 from lipsdb.potentials.deepmd.program import environment, thread_variables
 from lipsdb.potentials.prediction_errors import Predictions
-from lipsdb.potentials.training_set import LabelledFrames
+from lipsdb.potentials.training_set import LabelledFrames, types_of
 
 
 def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads: int = 1) -> dict[str, Predictions]:
@@ -69,15 +69,7 @@ def _silence() -> None:
 
 
 def _predict(model: Any, name: str, frames: LabelledFrames) -> Predictions:
-    from ase.data import atomic_numbers, chemical_symbols
-
-    known = model.get_type_map()
-    type_of = np.full(len(chemical_symbols), -1)
-    type_of[[atomic_numbers[element] for element in known]] = np.arange(len(known))
-    types = type_of[frames.numbers]
-    if (types < 0).any():
-        missing = chemical_symbols[int(frames.numbers[types < 0][0])]
-        raise BadInputError(f"system {name!r} has {missing}, but the potential knows {' '.join(known)}: leave it out.")
+    types = types_of(frames.numbers, model.get_type_map(), f"system {name!r}")
     n = frames.n_frames
     energies, forces, virials = model.eval(frames.positions.reshape(n, -1), frames.cells.reshape(n, 9), types)[:3]
     return Predictions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lipsdb.errors import BadInputError
+from lipsdb.potentials.mtp.checkpoint import write_atomically
 
 FloatArray = NDArray[np.float64]
 Mode = Literal["neighbourhood", "configuration"]
@@ -106,9 +108,10 @@ class ActiveSet:
         return np.asarray(np.maximum(within, beyond))
 
     def save(self, path: str | Path) -> None:
-        """Write it to an npz file; the same active set gives the same bytes."""
-        with Path(path).open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **{field.name: getattr(self, field.name) for field in fields(self)})
+        """Write it to an npz file, as a whole or not at all; the same active set gives the same bytes."""
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, **{field.name: getattr(self, field.name) for field in fields(self)})
+        write_atomically(Path(path), content.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> ActiveSet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -54,11 +56,17 @@ def atom_jacobian(potential: MomentTensorPotential, types: ArrayLike, neighbours
     blocks = pack([(types, neighbours)], len(potential.elements), potential.cutoff_A)
     jacobian = np.zeros((types.size + 1, potential.n_parameters))
     scalars = potential.basis.scalars.astype(np.int64)
-    model = tables(potential)
+    model = _tables(potential)
     _fill(model, scalars, blocks.types, blocks.atoms, blocks.slots, blocks.vectors, jacobian)
     jacobian = jacobian[: types.size]
     jacobian[:, potential.n_parameters - potential.radial_coefficients.size :] *= potential.scaling
     return jacobian
+
+
+@lru_cache(maxsize=2)
+def _tables(potential: MomentTensorPotential) -> Tables:
+    """Made once for many frames with the same potential."""
+    return tables(potential)
 
 
 @compiled

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +38,7 @@ def claim_folder(
     Raises
     ------
     BadInputError
-        If it is already that of another: with other settings, elements or frames.
+        If it is already that of another: with other settings, elements or frames; or what says so cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     asked = {
@@ -46,11 +48,21 @@ def claim_folder(
         "held": {name: digest(vars(frames)) for name, frames in held.items()},
     }
     path = folder / ASKED
-    if path.exists() and json.loads(path.read_text()) != asked:
+    if not path.exists():
+        write_atomically(path, json.dumps(asked, indent=1).encode())
+    elif _asked_before(path) != asked:
         raise BadInputError(
             f"{path} is of another training than the one asked for: use an empty folder, or the same settings."
         )
-    write_atomically(path, json.dumps(asked, indent=1).encode())
+
+
+def _asked_before(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise BadInputError(
+            f"{path} cannot be read ({error}), so that nothing says which training the folder is of: empty the folder."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -85,20 +97,19 @@ def save_checkpoint(folder: Path, search: Search) -> None:
     arrays = {"trials": np.array(search.trials, dtype=np.float64), **_arrays("now", search.now)}
     if search.best is not None and search.best is not search.now:
         arrays |= _arrays("best", search.best)
-    temporary = folder / f"{CHECKPOINT}.tmp"
-    with temporary.open("wb") as file:
-        np.savez(file, **arrays)
-    os.replace(temporary, folder / CHECKPOINT)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_atomically(folder / CHECKPOINT, content.getvalue())
 
 
 def load_checkpoint(folder: Path) -> Search | None:
-    """What `save_checkpoint` kept, or None."""
-    path = folder / CHECKPOINT
-    if not path.exists():
+    """What `save_checkpoint` kept; None if there is nothing, or nothing that can be read."""
+    try:
+        with np.load(folder / CHECKPOINT) as kept:
+            best = _attempt("best", kept) if "best parameters" in kept else None
+            return Search(_attempt("now", kept), best, tuple(kept["trials"].tolist()))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    with np.load(path) as kept:
-        best = _attempt("best", kept) if "best parameters" in kept else None
-        return Search(_attempt("now", kept), best, tuple(kept["trials"].tolist()))
 
 
 def _arrays(name: str, attempt: Attempt) -> dict[str, Any]:
@@ -143,8 +154,7 @@ class Cost:
 
     def __post_init__(self) -> None:
         """Look up what was spent before."""
-        path = self.folder / COST
-        self.before = json.loads(path.read_text()) if path.exists() else {"wall_s": 0.0, "cpu_s": 0.0}
+        self.before = _spent_before(self.folder / COST)
         self.begun = time.monotonic(), _cpu_seconds()
         self.written = self.begun[0]
 
@@ -160,13 +170,24 @@ class Cost:
         return spent
 
 
+def _spent_before(path: Path) -> dict[str, float]:
+    try:
+        kept = json.loads(path.read_text())
+        return {name: float(kept[name]) for name in ("wall_s", "cpu_s")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"wall_s": 0.0, "cpu_s": 0.0}
+
+
 def _cpu_seconds() -> float:
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in both)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a kill leaves the old one or the new one."""
+    """Write a file so that a kill, or a power cut, leaves the old one or the new one."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(temporary, path)

@@ -84,15 +84,21 @@ def _native_commands(model: Path, elements: Sequence[str]) -> str | None:
     load = "" if plugin is None else f"plugin load ./{_beside(plugin, model.parent).name}\n"
     styles = _STYLES if load else _STYLES & pair_styles(lmp)
     files = [model] if plugin is None else [model, plugin]
+    refusals: list[str] = []
     for style, commands in _candidates(model.name, len(elements)):
-        if style in styles and _takes(lmp, load + commands, files, len(elements)):
+        if style not in styles:
+            continue
+        refusal = _refusal(lmp, load + commands, files, len(elements))
+        if refusal is None:
             if INI_FILE in commands:
                 (model.parent / INI_FILE).write_text(_ini(model.name), "utf-8")
             return load + commands
+        refusals.append(refusal)
     if load:
+        reasons = "; ".join(dict.fromkeys(refusals))
         raise LipsdbError(
-            f"LIPSDB_MTP_PLUGIN = {plugin} has no pair style mtp or mlip that LAMMPS takes {model.name} with; unset "
-            "it, or build the plugin for the LAMMPS that is used"
+            f"LIPSDB_MTP_PLUGIN = {plugin} has no pair style mtp or mlip that LAMMPS takes {model.name} with "
+            f"({reasons}); unset it, or build the plugin for the LAMMPS that is used"
         )
     return None
 
@@ -139,19 +145,32 @@ def pair_styles(lmp: Path) -> frozenset[str]:
     Returns
     -------
     frozenset of str
-        Empty if it cannot be asked.
+        Empty if it cannot be asked; it is asked again next time then.
     """
-    return _pair_styles(lmp, lmp.stat().st_mtime_ns)
+    try:
+        return _pair_styles(lmp, lmp.stat().st_mtime_ns)
+    except _ProbeError:
+        return frozenset()
 
 
-@lru_cache(maxsize=8)
+class _ProbeError(Exception):
+    """An ``lmp`` that was asked something failed or gave no answer; the message is why."""
+
+
+@lru_cache(maxsize=8)  # remembers no exception
 def _pair_styles(lmp: Path, _changed: int) -> frozenset[str]:
     listed = re.search(r"^\* Pair styles:?\s*\n(.*?)(?=^\*|\Z)", _output(lmp, "-h"), re.MULTILINE | re.DOTALL)
     return frozenset(listed.group(1).split()) if listed else frozenset()
 
 
 def _output(lmp: Path, *arguments: str, folder: Path | None = None) -> str:
-    """What an ``lmp`` prints, without the plugins of installed packages."""
+    """What an ``lmp`` prints, without the plugins of installed packages.
+
+    Raises
+    ------
+    _ProbeError
+        If it fails, cannot be started or gives no answer.
+    """
     from lipsdb.md.process import program_command
 
     try:
@@ -159,13 +178,26 @@ def _output(lmp: Path, *arguments: str, folder: Path | None = None) -> str:
             program_command(lmp, arguments), capture_output=True, text=True, errors="replace", cwd=folder,
             timeout=_PROBE_SECONDS, check=True, stdin=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
+    except subprocess.CalledProcessError as error:
+        raise _ProbeError(_reason(f"{error.stdout}\n{error.stderr}")) from error
+    except subprocess.TimeoutExpired as error:
+        raise _ProbeError(f"no answer in {_PROBE_SECONDS} s") from error
+    except OSError as error:
+        raise _ProbeError(str(error)) from error
     return done.stdout
 
 
-def _takes(lmp: Path, commands: str, files: Sequence[Path], n_types: int) -> bool:
-    """Whether LAMMPS computes two atoms with these lines."""
+def _reason(output: str) -> str:
+    """The line that says why: of a plugin that cannot be loaded (no ERROR to LAMMPS), the ERROR, or the last."""
+    from lipsdb.md.process import error_line
+
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    unloaded = next((line for line in lines if line.startswith("Open of file")), None)
+    return unloaded or error_line([output]) or (lines or ["no output"])[-1]
+
+
+def _refusal(lmp: Path, commands: str, files: Sequence[Path], n_types: int) -> str | None:
+    """Why LAMMPS does not compute two atoms with these lines; None if it does."""
     masses = "\n".join(f"mass {number + 1} 1.0" for number in range(n_types))
     script = f"""units metal
 atom_style atomic
@@ -185,4 +217,8 @@ print "potential taken"
             (folder / file.name).symlink_to(file.resolve())
         (folder / INI_FILE).write_text(_ini(files[0].name), "utf-8")
         (folder / "probe.in").write_text(script, "utf-8")
-        return "potential taken" in _output(lmp, "-in", "probe.in", "-log", "none", folder=folder)
+        try:
+            output = _output(lmp, "-in", "probe.in", "-log", "none", folder=folder)
+        except _ProbeError as error:
+            return str(error)
+    return None if "potential taken" in output else _reason(output)

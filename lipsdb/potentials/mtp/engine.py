@@ -48,9 +48,9 @@ class MTP:
         progress: Progress | None,
         lock_fd: int | None,
     ) -> Training:
-        """Train, and choose the active set of the training data."""
-        from lipsdb.potentials.mtp.files import read_mtp
-        from lipsdb.potentials.mtp.grade import active_set
+        """Train, and choose the active set of the training data; what is done already is not done again."""
+        from lipsdb.potentials.mtp.checkpoint import Cost
+        from lipsdb.potentials.mtp.grade import keep_active_set
         from lipsdb.potentials.mtp.settings import MTPSettings
         from lipsdb.potentials.mtp.training import train
         from lipsdb.potentials.training_set import elements_of
@@ -67,19 +67,30 @@ class MTP:
             progress=progress,
             lock_fd=lock_fd,
         )
-        found = active_set(read_mtp(result.model_path), training, settings.grade_mode)
-        found.save(folder / ACTIVE_SET)
+        cost, steps = Cost(folder / "train"), int(self.steps(settings.model_dump()))
+        last = {name: float(column[-1]) for name, column in result.learning_curve.items()}
+
+        def note() -> None:
+            cost.note()
+            if progress is not None:
+                progress(steps, steps, last)  # there is no telling how many passes over the frames are to come
+
+        path = folder / ACTIVE_SET
+        try:
+            keep_active_set(path, result.model_path, training, settings.grade_mode, threads=threads, on_frame=note)
+        finally:
+            spent = cost.note(now=True)
         return Training(
             elements=tuple(elements),
             cutoff_A=settings.cutoff_A,
             model=result.model_path,
             other_models=(),
-            active_set=folder / ACTIVE_SET,
+            active_set=path,
             learning_curve=result.learning_curve,
             records={path.name: path for path in result.log_paths},
             versions=result.versions,
             executable=result.executable,
-            core_seconds=result.core_seconds,
+            core_seconds=spent["cpu_s"],
         )
 
     def evaluate(

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lipsdb.errors import BadInputError
 from lipsdb.potentials.prediction_errors import Predictions
-from lipsdb.potentials.training_set import LabelledFrames
+from lipsdb.potentials.training_set import LabelledFrames, types_of
 
 
 def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads: int = 1) -> dict[str, Predictions]:
@@ -41,26 +40,11 @@ def evaluate(model_path: Path, systems: Mapping[str, LabelledFrames], *, threads
     potential = read_mtp(model_path)
     predictions = {}
     for name, frames in systems.items():
-        force_field = ForceField(
-            potential, _types(name, frames.numbers, potential.elements), threads=threads, skin_A=0.0
-        )
+        types = types_of(frames.numbers, potential.elements, f"system {name!r}")
+        force_field = ForceField(potential, types, threads=threads, skin_A=0.0)
         energies, forces, virials = np.empty(frames.n_frames), np.empty_like(frames.forces), np.empty_like(frames.cells)
         for k, (positions, cell) in enumerate(zip(frames.positions, frames.cells, strict=True)):
             atoms, forces[k], virials[k] = force_field.compute(positions, cell, rebuild=True)
             energies[k] = atoms.sum()
         predictions[name] = Predictions(energies=energies, forces=forces, virials=virials)
     return predictions
-
-
-def _types(name: str, numbers: NDArray[np.int64], elements: tuple[str, ...]) -> NDArray[np.int64]:
-    from ase.data import atomic_numbers, chemical_symbols
-
-    type_of = np.full(len(chemical_symbols), -1)
-    type_of[[atomic_numbers[element] for element in elements]] = np.arange(len(elements))
-    types = type_of[numbers]
-    if (types < 0).any():
-        missing = chemical_symbols[int(numbers[types < 0][0])]
-        raise BadInputError(
-            f"system {name!r} has {missing}, but the potential knows {' '.join(elements)}: leave it out."
-        )
-    return types

@@ -12,7 +12,7 @@ import numpy as np
 from lipsdb.errors import BadInputError
 from lipsdb.potentials.mtp.basis import LEVELS, MomentBasis, basic_moments, frozen, moment_basis
 from lipsdb.potentials.mtp.potential import MomentTensorPotential, checked_elements
-from lipsdb.potentials.training_set import LabelledFrames
+from lipsdb.potentials.training_set import LabelledFrames, types_of
 
 RADIAL_BASIS = "RBChebyshev"
 _COEFFICIENTS = ("radial_coeffs", "species_coeffs", "moment_coeffs")
@@ -125,18 +125,11 @@ def write_cfg(path: Path, systems: Mapping[str, LabelledFrames], elements: Seque
     BadInputError
         If a system has an element that is not among these.
     """
-    from ase.data import atomic_numbers, chemical_symbols
-
     from lipsdb.export.ase_files import write_mlip_cfg
 
-    known = [atomic_numbers[element] for element in checked_elements(elements)]
+    known = checked_elements(elements)
     for name, frames in systems.items():
-        unknown = sorted(set(frames.numbers.tolist()) - set(known))
-        if unknown:
-            raise BadInputError(
-                f"{name} has {chemical_symbols[unknown[0]]}, but the potential knows {', '.join(elements)} only: leave "
-                "that system out, or train a potential with this element."
-            )
+        types_of(frames.numbers, known, f"system {name!r}")
     write_mlip_cfg(path, list(systems.values()), elements)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipsdb.errors import BadInputError
 from lipsdb.potentials.mtp.active_set import TOLERANCE, ActiveSet, Mode, named, select_active
-from lipsdb.potentials.training_set import LabelledFrames
+from lipsdb.potentials.mtp.checkpoint import write_atomically
+from lipsdb.potentials.training_set import LabelledFrames, types_of
 
 if TYPE_CHECKING:
     from lipsdb.potentials.engine import Grader
@@ -20,21 +24,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class FrameGrades:
-    """Extrapolation grades of frames with the same atoms.
-
-    Attributes
-    ----------
-    largest : (n_frames,) array
-        Of any atom; in configuration mode of the frame as a whole.
-    atoms : (n_frames, n_atoms) array or None
-        Of each atom; None in configuration mode.
-    """
-
-    largest: FloatArray
-    atoms: FloatArray | None
+_FRAMES_A_THREAD = 8  # are handed out at once: their Jacobians wait in memory
 
 
 def active_set(
@@ -42,6 +32,9 @@ def active_set(
     systems: Mapping[str, LabelledFrames],
     mode: Mode = "neighbourhood",
     tolerance: float = TOLERANCE,
+    *,
+    threads: int = 1,
+    on_frame: Callable[[], None] | None = None,
 ) -> ActiveSet:
     """Choose the active set of the training data.
 
@@ -56,6 +49,10 @@ def active_set(
         sees a single strange atom in a large cell.
     tolerance : float
         Directions of parameter space with smaller singular values, relative to the largest, count as redundant.
+    threads : int
+        The result is the same for any number.
+    on_frame : callable, optional
+        Called after each frame, four or five times for each.
 
     Returns
     -------
@@ -64,7 +61,7 @@ def active_set(
     Raises
     ------
     BadInputError
-        If there is no frame, or an element that the potential does not know.
+        If there is no frame, one with atoms on top of each other, or an element that the potential does not know.
 
     Notes
     -----
@@ -81,43 +78,74 @@ def active_set(
     if mode not in {"neighbourhood", "configuration"}:
         raise BadInputError(f"mode {mode!r} of the grade is not known; use 'neighbourhood' or 'configuration'")
 
+    types = {name: types_of(frames.numbers, potential.elements, f"system {name!r}") for name, frames in systems.items()}
+    which = [(name, index) for name, frames in systems.items() for index in range(frames.n_frames)]
+
+    def one(frame: tuple[str, int]) -> FloatArray:
+        name, index = frame
+        found = _jacobian(potential, types[name], systems[name].positions[index], systems[name].cells[index])
+        if not np.isfinite(found).all():
+            raise BadInputError(
+                f"frame {index} of {name!r} (counted from 0) has energies without a derivative: atoms are on top of "
+                "each other; leave it out"
+            )
+        return found
+
     def jacobians() -> Iterator[FloatArray]:
-        for frames in systems.values():
-            for positions, cell in zip(frames.positions, frames.cells, strict=True):
-                yield jacobian(potential, frames.numbers, positions, cell)
+        for found in _in_order(one, which, threads):
+            yield found
+            if on_frame is not None:
+                on_frame()
 
     active, rows = select_active(jacobians, mode, tolerance)
     return named(active, rows, {name: (frames.n_frames, frames.n_atoms) for name, frames in systems.items()})
 
 
-def grade_frames(
-    potential: MomentTensorPotential, active: ActiveSet, numbers: ArrayLike, positions: ArrayLike, cells: ArrayLike
-) -> FrameGrades:
-    """Grade frames with the same atoms.
+def _in_order(
+    one: Callable[[tuple[str, int]], FloatArray], items: Sequence[tuple[str, int]], threads: int
+) -> Iterator[FloatArray]:
+    if threads <= 1:
+        yield from map(one, items)
+        return
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        for part in range(0, len(items), _FRAMES_A_THREAD * threads):
+            yield from pool.map(one, items[part : part + _FRAMES_A_THREAD * threads])
+
+
+def keep_active_set(
+    path: Path,
+    model: Path,
+    systems: Mapping[str, LabelledFrames],
+    mode: Mode,
+    *,
+    threads: int = 1,
+    on_frame: Callable[[], None] | None = None,
+) -> None:
+    """Choose the active set of the training data and write it to a file, unless it is there from before.
 
     Parameters
     ----------
-    potential : MomentTensorPotential
-        The one that the active set was made with.
-    active : ActiveSet
-    numbers : (n_atoms,) array
-        Atomic numbers.
-    positions : (n_frames, n_atoms, 3) array, Å
-    cells : (n_frames, 3, 3) array, Å
-
-    Returns
-    -------
-    FrameGrades
-
-    Raises
-    ------
-    BadInputError
-        If the potential does not know an element, or is not the one of the active set.
+    path : Path
+        Where it is written. A note beside it tells which potential and mode it is of.
+    model : Path
+        The potential that was trained (.mtp).
+    systems, mode, threads, on_frame
+        As for `active_set`; the training data are not compared, as they belong to the potential.
     """
-    frames = zip(np.asarray(positions, dtype=np.float64), np.asarray(cells, dtype=np.float64), strict=True)
-    found = [active.grades(active.rows(jacobian(potential, numbers, places, cell))) for places, cell in frames]
-    largest = np.array([grades.max(initial=0.0) for grades in found])
-    return FrameGrades(largest, np.array(found) if active.mode == "neighbourhood" else None)
+    from lipsdb.potentials.mtp.files import read_mtp
+
+    note = path.with_suffix(".json")
+    wanted = {"model": _sha256(model), "mode": mode}
+    if path.exists() and note.exists():
+        with contextlib.suppress(ValueError):
+            if json.loads(note.read_text()) == {**wanted, "active_set": _sha256(path)}:
+                return
+    active_set(read_mtp(model), systems, mode, threads=threads, on_frame=on_frame).save(path)
+    write_atomically(note, json.dumps({**wanted, "active_set": _sha256(path)}).encode())
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def grader(model: Path, active_set: Path) -> Grader:
@@ -144,25 +172,14 @@ def jacobian(potential: MomentTensorPotential, numbers: ArrayLike, positions: Ar
     BadInputError
         If the potential does not know an element.
     """
+    types = types_of(numbers, potential.elements, "the frame")
+    return _jacobian(potential, types, np.asarray(positions, dtype=np.float64), np.asarray(cell, dtype=np.float64))
+
+
+def _jacobian(
+    potential: MomentTensorPotential, types: NDArray[np.int64], positions: FloatArray, cell: FloatArray
+) -> FloatArray:
     from lipsdb.potentials.mtp.atom_jacobian import atom_jacobian
     from lipsdb.potentials.mtp.neighbours import neighbour_list
 
-    neighbours = neighbour_list(
-        np.asarray(positions, dtype=np.float64), np.asarray(cell, dtype=np.float64), potential.cutoff_A
-    )
-    return atom_jacobian(potential, _types(potential, np.asarray(numbers)), neighbours)
-
-
-def _types(potential: MomentTensorPotential, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
-    from ase.data import atomic_numbers, chemical_symbols
-
-    type_of = np.full(len(chemical_symbols), -1, dtype=np.int32)
-    type_of[[atomic_numbers[element] for element in potential.elements]] = np.arange(len(potential.elements))
-    types = type_of[numbers]
-    if (types < 0).any():
-        missing = chemical_symbols[int(numbers[types < 0][0])]
-        raise BadInputError(
-            f"there is {missing} among the atoms, but the potential knows {' '.join(potential.elements)}; leave such "
-            "frames out"
-        )
-    return types
+    return atom_jacobian(potential, types, neighbour_list(positions, cell, potential.cutoff_A))

@@ -1,4 +1,4 @@
-"""Energies per atom, forces and virial of a moment tensor potential: of one frame, and step by step in dynamics."""
+"""Energies per atom, forces and virial of a moment tensor potential, frame after frame."""
 
 from __future__ import annotations
 
@@ -10,72 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipsdb.errors import BadInputError
 from lipsdb.potentials.mtp.moments import Atoms, Tables, energies_and_forces, tables
-from lipsdb.potentials.mtp.neighbours import Neighbours, check_frame, half_list
+from lipsdb.potentials.mtp.neighbours import check_frame, half_list
 from lipsdb.potentials.mtp.potential import MomentTensorPotential
 from lipsdb.potentials.mtp.simd import WIDTH, compiled
 
-__all__ = ["ForceField", "Tables", "energies_forces_virial", "tables"]
-
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-
-def energies_forces_virial(
-    potential: MomentTensorPotential, types: ArrayLike, neighbours: Neighbours, threads: int = 1
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Energy of each atom in eV, forces in eV/Å and virial in eV.
-
-    Parameters
-    ----------
-    potential : MomentTensorPotential
-    types : (n_atoms,) array of int
-        Type of each atom: its element is potential.elements[type].
-    neighbours : Neighbours
-        From a cutoff not shorter than the potential's; pairs beyond its own count for nothing.
-    threads : int
-        The result depends on their number by rounding only, and does not vary with the same number.
-
-    Returns
-    -------
-    energies : (n_atoms,) array, eV
-    forces : (n_atoms, 3) array, eV/Å
-    virial : (3, 3) array, eV
-        -dE/dε, symmetric.
-
-    Raises
-    ------
-    BadInputError
-        If a type is unknown to the potential, or there are not as many types as atoms.
-
-    Examples
-    --------
-    >>> from lipsdb.potentials.mtp.neighbours import neighbour_list
-    >>> from lipsdb.potentials.mtp.potential import random_start
-    >>> potential = random_start(4, ["Li"], min_distance_A=1.5, cutoff_A=4.0, radial_size=6, seed=1)
-    >>> body_centred = neighbour_list([[0.0, 0.0, 0.0], [1.7, 1.7, 1.7]], 3.4 * np.eye(3), cutoff_A=4.0)
-    >>> energies, forces, virial = energies_forces_virial(potential, [0, 0], body_centred)
-    >>> bool(np.isclose(*energies)), bool(abs(forces).max() < 1e-10), bool(np.isclose(virial[0, 0], virial[1, 1]))
-    (True, True, True)
-    """
-    kernel = tables(potential)
-    checked = _checked_types(types, kernel.n_types)
-    if checked.size != neighbours.first.size - 1:
-        raise BadInputError(
-            f"there are {checked.size} types, but neighbours of {neighbours.first.size - 1} atoms: "
-            "give one type an atom."
-        )
-    group = neighbours.centre * kernel.n_types + checked[neighbours.index]
-    atoms = Atoms(
-        # Each pair's vector is an image of its own, seen from an atom at the origin.
-        centres=np.zeros((checked.size, 3)),
-        images=np.array(neighbours.vectors),
-        owner=neighbours.index.astype(np.int64),
-        types=checked,
-        first=np.concatenate(([0], np.cumsum(np.bincount(group, minlength=checked.size * kernel.n_types)))),
-        image=np.argsort(group, kind="stable"),
-    )
-    with ThreadPoolExecutor(max(threads, 1)) as pool:  # starts a thread only when it gets work
-        return _all_atoms(kernel, atoms, pool, threads)
 
 
 class ForceField:

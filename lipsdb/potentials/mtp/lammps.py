@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsdb.errors import LipsdbError
+from lipsdb.errors import BadInputError, LipsdbError
 from lipsdb.md.coupling import DriverArguments, add_arguments, arguments_of
 from lipsdb.md.external import ForceSource, GradeSource, run_script
 
@@ -35,6 +35,12 @@ def kernel_forces(model: Path, elements: Sequence[str], types: NDArray[np.int64]
     from lipsdb.potentials.mtp.kernel import ForceField
 
     potential = read_mtp(model)
+    if unknown := set(elements) - set(potential.elements):
+        raise BadInputError(
+            f"{model.name} knows {' '.join(potential.elements)} (its potential_tag), but LAMMPS' types are "
+            f"{' '.join(elements)}, with {' '.join(sorted(unknown))}; name the elements of the potential, or correct "
+            "the tag"
+        )
     own = np.array([potential.elements.index(element) for element in elements])
     return ForceField(potential, own[types], threads=threads, skin_A=SKIN_A)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -202,6 +203,8 @@ def _run(
         raise InterruptedRunError(f"{error} (it was at iteration {watch.seen} of {settings.max_iterations})") from error
     if not unfinished.exists():
         raise LipsdbError(f"mlp train wrote no potential: {_died_of(log, 0)} (all of its output: {log})")
+    with unfinished.open("rb") as written:
+        os.fsync(written.fileno())  # else a power cut may leave an empty file of that name
     unfinished.replace(folder / TRAINED)
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 SMALLEST_LEVEL, LARGEST_LEVEL = 2, 28
 
@@ -76,12 +85,15 @@ class MTPSettings(BaseModel):
         description="What the active set of the extrapolation grade is chosen from: single atoms or whole frames.",
     )
 
+    @field_validator("level")
+    @classmethod
+    def _even_level(cls, value: int) -> int:
+        if value % 2 or not SMALLEST_LEVEL <= value <= LARGEST_LEVEL:
+            raise ValueError(f"give an even number from {SMALLEST_LEVEL} to {LARGEST_LEVEL}, say 12")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.level % 2 or not SMALLEST_LEVEL <= self.level <= LARGEST_LEVEL:
-            raise ValueError(
-                f"level is {self.level}: give an even number from {SMALLEST_LEVEL} to {LARGEST_LEVEL}, say 12"
-            )
         if self.min_distance_A != "auto" and self.min_distance_A >= self.cutoff_A:
             raise ValueError(
                 f"min_distance_A is {self.min_distance_A}: it must be below cutoff_A ({self.cutoff_A}); "
@@ -89,4 +101,11 @@ class MTPSettings(BaseModel):
             )
         if self.energy_weight == self.force_weight == self.stress_weight == 0:
             raise ValueError("energy_weight, force_weight and stress_weight are all 0: there is nothing to train on")
+        if self.program == "mlp":
+            for name in ("starts", "start_iterations", "checkpoint_iterations"):
+                value, default = getattr(self, name), type(self).model_fields[name].default
+                if value != default:
+                    raise ValueError(
+                        f"{name} is {value}, which mlp does not know: leave it out, or set program: lipsdb"
+                    )
         return self

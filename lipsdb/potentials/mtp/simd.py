@@ -42,13 +42,23 @@ def cache_folder() -> Path:
 
     In ``NUMBA_CACHE_DIR`` if that is set, else next to the sources, or in the user's cache folder if those cannot be
     written to.
+
+    Raises
+    ------
+    RuntimeError
+        If that is the user's cache folder, and the user has no home.
     """
     here = Path(__file__).parent
     texts = [path.read_bytes() for path in sorted(here.glob("*.py"))]
     sources = sha256(b"".join(text for text in texts if b"mtp.simd import" in text or b"WIDTH = 8" in text)).hexdigest()
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lipsdb"
-    folder = os.environ.get("NUMBA_CACHE_DIR") or (here / "__pycache__" if os.access(here, os.W_OK) else user)
-    return Path(folder) / f"kernels-{sources[:12]}"
+    beside = here / "__pycache__"  # may be another user's, who ran lipsdb first
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        folder = Path(os.environ["NUMBA_CACHE_DIR"])
+    elif os.access(beside if beside.exists() else here, os.W_OK):
+        folder = beside
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lipsdb"
+    return folder / f"kernels-{sources[:12]}"
 
 
 def compiled(function: Any) -> Any:
@@ -60,8 +70,8 @@ def compiled(function: Any) -> Any:
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     before = numba_config.CACHE_DIR
-    numba_config.CACHE_DIR = str(cache_folder())
     try:
+        numba_config.CACHE_DIR = str(cache_folder())
         return njit(cache=True, **options)(function)
     except RuntimeError:  # no folder that may be written
         return njit(**options)(function)

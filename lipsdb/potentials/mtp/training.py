@@ -29,7 +29,7 @@ from lipsdb.potentials.mtp.start import first_inverse_hessian, starting_potentia
 from lipsdb.potentials.mtp.training_data import TrainingData, training_data
 from lipsdb.potentials.mtp.training_kernel import LossTerms, LossWeights, loss_and_gradient, loss_terms
 from lipsdb.potentials.mtp.training_log import NOT_OF_THE_TRAINING, missing_pairs, training_log
-from lipsdb.potentials.training_set import LabelledFrames
+from lipsdb.potentials.training_set import LabelledFrames, types_of
 
 FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -113,7 +113,8 @@ def train(
     Raises
     ------
     BadInputError
-        If the folder holds another training, there is no training frame, or an element is not in `elements`.
+        If the folder holds another training, there is no training frame or no label with a weight, or an element is
+        not in `elements`.
     RefusedError
         If the loss becomes NaN.
     InterruptedRunError, MissingProgramError, LipsdbError
@@ -130,7 +131,15 @@ def train(
     folder = Path(folder)
     if not any(frames.n_frames for frames in training.values()):
         raise BadInputError("there is no training frame: give at least one, better some hundreds.")
+    for systems in (training, held):
+        for name, frames in systems.items():
+            types_of(frames.numbers, elements, f"system {name!r}")
     data = training_data(training, elements, settings.cutoff_A)
+    if settings.energy_weight == settings.force_weight == 0 and not data.has_virial.any():
+        raise BadInputError(
+            "energy_weight and force_weight are 0, and no training frame has a virial label: there is nothing to train "
+            "on; give one of the weights, or frames with virials."
+        )
     first = starting_potential(settings, data, training)
     claim_folder(folder, settings.model_dump(mode="json", exclude=NOT_OF_THE_TRAINING), elements, training, held)
     cost = Cost(folder)

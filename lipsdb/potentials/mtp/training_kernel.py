@@ -44,8 +44,6 @@ class LossTerms:
         Over the force components.
     virial_squares : float, (eV/atom)²
         Over the nine components of the frames that have virial labels.
-    stress_squares : float, (eV/Å³)²
-        The same, of the virial divided by the volume.
     """
 
     n_frames: int
@@ -54,7 +52,6 @@ class LossTerms:
     energy_squares: float
     force_squares: float
     virial_squares: float
-    stress_squares: float
 
     @property
     def energy_rmse(self) -> float:
@@ -70,11 +67,6 @@ class LossTerms:
     def virial_rmse(self) -> float | None:
         """Root-mean-square error of the virial components, eV/atom; None without virial labels."""
         return _root_mean(self.virial_squares, self.n_virial_components) if self.n_virial_components else None
-
-    @property
-    def stress_rmse(self) -> float | None:
-        """Root-mean-square error of the stress components, eV/Å³; None without virial labels."""
-        return _root_mean(self.stress_squares, self.n_virial_components) if self.n_virial_components else None
 
 
 def _root_mean(squares: float, count: int) -> float:
@@ -191,7 +183,6 @@ def _evaluate(
         energy_squares=float(energy_squares @ per_atom**2),
         force_squares=float(force_squares.sum()),
         virial_squares=float((virial_squares * data.has_virial) @ per_atom**2),
-        stress_squares=float((virial_squares * data.has_virial) @ data.volumes**-2.0),
     )
     return float(loss), gradient, terms
 

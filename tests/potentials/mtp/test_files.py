@@ -183,5 +183,5 @@ def test_labels_of_all_systems_stand_in_one_cfg_with_the_types_of_the_potential(
 
 
 def test_an_element_that_the_potential_does_not_know_is_refused(tmp_path):
-    with pytest.raises(BadInputError, match="glass has P, but the potential knows Li, S only"):
+    with pytest.raises(BadInputError, match="system 'glass' has P, but the potential knows Li S: leave it out"):
         write_cfg(tmp_path / "labels.cfg", {"glass": labelled([3, 15, 16], 1, 1)}, ["Li", "S"])

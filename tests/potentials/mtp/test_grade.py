@@ -18,7 +18,7 @@ from motep.potentials.mtp.data import MTPData
 from lipsdb.errors import BadInputError
 from lipsdb.potentials.mtp import active_set as active_sets
 from lipsdb.potentials.mtp.active_set import ActiveSet, select_active
-from lipsdb.potentials.mtp.grade import active_set, grade_frames, jacobian
+from lipsdb.potentials.mtp.grade import active_set, jacobian
 from lipsdb.potentials.mtp.potential import MomentTensorPotential, random_start
 from lipsdb.potentials.training_set import LabelledFrames
 
@@ -43,7 +43,8 @@ def shaken(atoms: Atoms, n_frames: int, amplitude_A: float, seed: int) -> Labell
 
 
 def graded(potential: MomentTensorPotential, active: ActiveSet, frames: LabelledFrames) -> np.ndarray:
-    return grade_frames(potential, active, frames.numbers, frames.positions, frames.cells).largest
+    """The largest grade of each frame."""
+    return np.array([active.grades(active.rows(rows)).max() for rows in rows_of(potential, frames)])
 
 
 def rows_of(potential: MomentTensorPotential, frames: LabelledFrames) -> list[np.ndarray]:
@@ -130,9 +131,9 @@ def test_one_strange_atom_is_found():
     active = active_set(HIGH, frames)
     strange = shaken(SALT, 1, 0.1, 2)
     strange.positions[0, 5] += [0.6, 0.5, 0.3]
-    grades = grade_frames(HIGH, active, strange.numbers, strange.positions, strange.cells).atoms
-    assert grades is not None
-    assert grades[0, 5] > 5 * np.delete(grades[0], 5).min()
+    (rows,) = rows_of(HIGH, strange)
+    grades = active.grades(rows)
+    assert grades[5] > 5 * np.delete(grades, 5).min()
     assert grades.max() > 10
 
 
@@ -222,8 +223,6 @@ def test_fewer_frames_than_parameters_are_enough_in_configuration_mode():
     assert graded(HIGH, active, frames["salt"]) == pytest.approx(np.ones(15))
     like_it, hot = (graded(HIGH, active, shaken(SALT, 15, amplitude, 2)) for amplitude in (0.1, 0.4))
     assert np.median(like_it) < 5 < np.median(hot)
-    result = grade_frames(HIGH, active, SALT.numbers, frames["salt"].positions, frames["salt"].cells)
-    assert result.atoms is None
 
 
 def test_other_composition_is_seen_in_configuration_mode():
@@ -249,6 +248,16 @@ def test_saved_and_loaded_it_grades_the_same(active, tmp_path: Path):
         assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
+def test_threads_change_no_bit_and_every_frame_is_told(training, active, tmp_path: Path):
+    told = []
+    again = active_set(HIGH, training, threads=3, on_frame=lambda: told.append(1))
+    for name, path in ((active, tmp_path / "one.npz"), (again, tmp_path / "three.npz")):
+        name.save(path)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "three.npz").read_bytes()
+    assert len(told) % 45 == 0
+    assert len(told) >= 3 * 45
+
+
 def test_each_active_row_is_named(training, active):
     assert set(active.systems) == {"salt", "sodium"}
     for name, frame, atom in zip(active.systems, active.frames, active.atoms, strict=True):
@@ -257,8 +266,12 @@ def test_each_active_row_is_named(training, active):
 
 
 def test_bad_input_is_told(training, active, tmp_path: Path):
-    with pytest.raises(BadInputError, match="there is K among the atoms, but the potential knows Na Cl"):
-        grade_frames(HIGH, active, [19] * 8, SALT.positions[None], SALT.cell.array[None])
+    with pytest.raises(BadInputError, match="the frame has K, but the potential knows Na Cl: leave it out"):
+        jacobian(HIGH, [19] * 8, SALT.positions, SALT.cell.array)
+    on_top = shaken(SALT, 3, 0.1, 1)
+    on_top.positions[2, 5] = on_top.positions[2, 4]
+    with pytest.raises(BadInputError, match=r"frame 2 of 'double' .*: atoms are on top of each other; leave it out"):
+        active_set(HIGH, training | {"double": on_top})
     with pytest.raises(
         BadInputError, match=r"active set is of a potential with .* give the potential that it was made"
     ):

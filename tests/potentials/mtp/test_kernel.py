@@ -14,8 +14,7 @@ from motep.potentials.mtp.numpy.engine import NumpyMTPEngine
 from scipy.spatial.transform import Rotation
 
 from lipsdb.errors import BadInputError
-from lipsdb.potentials.mtp.kernel import ForceField, energies_forces_virial
-from lipsdb.potentials.mtp.neighbours import neighbour_list
+from lipsdb.potentials.mtp.kernel import ForceField
 from lipsdb.potentials.mtp.potential import MomentTensorPotential, random_start
 
 ELEMENTS = ("Li", "P", "S")
@@ -38,7 +37,7 @@ def _frame(n_atoms: int, cell: np.ndarray, seed: int) -> tuple[np.ndarray, np.nd
 
 
 def _evaluate(potential, types, positions, cell, threads=1):
-    return energies_forces_virial(potential, types, neighbour_list(positions, cell, potential.cutoff_A), threads)
+    return ForceField(potential, types, threads=threads, skin_A=0.0).compute(positions, cell)
 
 
 def _to_motep(potential: MomentTensorPotential) -> MTPData:
@@ -231,8 +230,6 @@ def test_what_is_no_frame_of_the_potential_is_refused():
         ForceField(potential, [0, 3])
     with pytest.raises(BadInputError, match="threads are 0"):
         ForceField(potential, types, threads=0)
-    with pytest.raises(BadInputError, match="there are 2 types, but neighbours of 8 atoms"):
-        energies_forces_virial(potential, [0, 1], neighbour_list(positions, TRICLINIC, 5.0))
     force_field = ForceField(potential, types)
     with pytest.raises(BadInputError, match=r"positions have shape \(7, 3\), but there are 8 atoms"):
         force_field.compute(positions[:7], TRICLINIC)

@@ -23,11 +23,11 @@ from lipsdb.md.run import run_lammps
 from lipsdb.md.settings import Extrapolation, MDSettings
 from lipsdb.md.static import relax_strained_cells
 from lipsdb.md.trajectory import read_trajectory
-from lipsdb.potentials.mtp.coupling import coupling
+from lipsdb.potentials.mtp.coupling import coupling, pair_styles
 from lipsdb.potentials.mtp.files import write_mtp
 from lipsdb.potentials.mtp.grade import active_set
-from lipsdb.potentials.mtp.kernel import energies_forces_virial
-from lipsdb.potentials.mtp.neighbours import neighbour_list
+from lipsdb.potentials.mtp.kernel import ForceField
+from lipsdb.potentials.mtp.lammps import kernel_forces
 from lipsdb.potentials.training_set import LabelledFrames
 
 BAR_PER_EV_A3 = 1.602176634e6  # 1.602176634e-19 J in 1e-30 m³ are 1.602176634e11 Pa
@@ -74,38 +74,7 @@ def simulate(folder: Path, crystal: Crystal, settings: MDSettings, how: Coupling
 
 
 def energy(positions: np.ndarray, cell: np.ndarray, numbers: np.ndarray) -> float:
-    neighbours = neighbour_list(positions, cell, argon_like().cutoff_A)
-    return float(energies_forces_virial(argon_like(), (numbers == 18).astype(int), neighbours)[0].sum())
-
-
-def test_nve_conserves_energy_and_pressure_is_the_derivative_of_the_energy(folder, crystal) -> None:
-    settings = MDSettings(
-        ensemble="nve", temperature_K=40, n_steps=1000, timestep_fs=4, dump_interval=500, thermo_interval=20
-    )
-    result = simulate(folder, crystal, settings, ranks=2)  # two threads
-    thermo = result.thermo
-    assert np.ptp(thermo["total_energy"]) < 2e-3 * thermo["kinetic_energy"].mean()
-    assert np.ptp(thermo["potential_energy"]) > 0.05 * thermo["kinetic_energy"].mean()
-    # Pressure at the first step: N k T / V and the virial, by finite differences of the energy under each strain.
-    h, volume = 1e-5, np.linalg.det(crystal.cell)
-    assert thermo["potential_energy"][0] == pytest.approx(energy(crystal.positions, crystal.cell, crystal.numbers))
-    moved = read_trajectory(result.trajectory_path)
-    step, last = 1000, moved.positions[-1].astype(float)
-    row = int(np.flatnonzero(thermo["step"] == step)[0])
-    virial = 0.0
-    for axis in range(3):
-        strain = np.eye(3)[axis] * h
-        up, down = (
-            energy(last * (1 + sign * strain), crystal.cell * (1 + sign * strain), crystal.numbers) for sign in (1, -1)
-        )
-        virial -= (up - down) / (2 * h)
-    kinetic = 2 * thermo["kinetic_energy"][row]
-    expected = (kinetic + virial) / (3 * volume) * BAR_PER_EV_A3
-    # Positions of the trajectory are of single precision.
-    assert thermo["pressure"][row] == pytest.approx(expected, abs=0.5)
-    assert abs(expected) > 50
-    assert (result.program, result.ranks) == ("python -m lipsdb.potentials.mtp.lammps", 2)
-    assert "on 1 procs for" in result.log_path.read_text()
+    return float(ForceField(argon_like(), (numbers == 18).astype(int), skin_A=0.0).compute(positions, cell)[0].sum())
 
 
 def kill_at(folder: Path, step: int):
@@ -119,16 +88,17 @@ def kill_at(folder: Path, step: int):
     return progress
 
 
-def test_npt_killed_and_continued_has_the_bits_of_an_uninterrupted_run(tmp_path, crystal) -> None:
+def test_npt_conserves_its_energy_and_killed_and_continued_has_the_same_bits(tmp_path, crystal) -> None:
     """Neighbour lists, and with them the order of sums, are those of a process begun anew at each restart file."""
     settings = MDSettings(
-        ensemble="npt", pressure_bar=200, npt_coupling="aniso", temperature_K=150, n_steps=1200, timestep_fs=4,
+        ensemble="npt", pressure_bar=200, npt_coupling="aniso", temperature_K=150, n_steps=800, timestep_fs=4,
         equilibration_steps=400, dump_interval=50, thermo_interval=50, barostat_damping_ps=0.5,
     )  # fmt: skip
     straight = simulate(tmp_path / "straight", crystal, settings)
+    assert_physical(straight, crystal.numbers)
     killed = tmp_path / "killed"
     with pytest.raises(InterruptedRunError):
-        simulate(killed, crystal, settings, progress=kill_at(killed, 900))
+        simulate(killed, crystal, settings, progress=kill_at(killed, 450))
     result = simulate(killed, crystal, settings)
     assert result.n_restarts == 1
     a, b = read_trajectory(straight.trajectory_path), read_trajectory(result.trajectory_path)
@@ -139,6 +109,25 @@ def test_npt_killed_and_continued_has_the_bits_of_an_uninterrupted_run(tmp_path,
     assert np.ptp(straight.thermo["volume"]) > 10
     # Atoms moved on: lists of neighbours were made between restart files, too.
     assert np.abs(a.positions[-1] - a.positions[0]).max() > 0.5
+
+
+def assert_physical(result: MDResult, numbers: np.ndarray) -> None:
+    """The conserved energy is; energy and pressure are those of the potential, by finite differences under strain."""
+    thermo = result.thermo
+    assert np.ptp(thermo["conserved_energy"]) < 5e-3 * thermo["kinetic_energy"].mean()
+    assert np.ptp(thermo["potential_energy"]) > 0.05 * thermo["kinetic_energy"].mean()
+    moved = read_trajectory(result.trajectory_path)
+    last, cell = moved.positions[-1].astype(float), moved.cell[-1]
+    assert thermo["potential_energy"][-1] == pytest.approx(energy(last, cell, numbers), rel=1e-6)
+    h, virial = 1e-5, 0.0
+    for axis in range(3):
+        strain = np.eye(3)[axis] * h
+        up, down = (energy(last * (1 + sign * strain), cell * (1 + sign * strain), numbers) for sign in (1, -1))
+        virial -= (up - down) / (2 * h)
+    expected = (2 * thermo["kinetic_energy"][-1] + virial) / (3 * np.linalg.det(cell)) * BAR_PER_EV_A3
+    # Positions of the trajectory are of single precision.
+    assert thermo["pressure"][-1] == pytest.approx(expected, abs=0.5)
+    assert abs(expected) > 50
 
 
 def test_a_run_that_leaves_the_training_data_is_stopped_with_its_frames(folder, crystal) -> None:
@@ -153,7 +142,9 @@ def test_a_run_that_leaves_the_training_data_is_stopped_with_its_frames(folder, 
         temperature_K=400, n_steps=20_000, timestep_fs=4, dump_interval=10, thermo_interval=10, extrapolation=watch
     )
     how = coupling(folder / "argon.mtp", ELEMENTS, active_set=folder / "active.npz", extrapolation=watch)
-    result = simulate(folder, crystal, settings, how)
+    result = simulate(folder, crystal, settings, how, ranks=2)  # two threads
+    assert (result.program, result.ranks) == ("python -m lipsdb.potentials.mtp.lammps", 2)
+    assert "on 1 procs for" in result.log_path.read_text()
     grades = result.extrapolation
     assert grades.max_grades[0] <= 3  # the crystal at rest
     assert grades.max_grades[-1] >= 200
@@ -243,5 +234,27 @@ def test_a_plugin_that_is_named_must_be_there_and_work(folder, monkeypatch) -> N
     with pytest.raises(BadInputError, match=r"LIPSDB_MTP_PLUGIN = .*mtpplugin\.so is not a file"):
         coupling(folder / "argon.mtp", ELEMENTS)
     (folder / "mtpplugin.so").write_bytes(b"no library")
-    with pytest.raises(LipsdbError, match=r"has no pair style mtp or mlip that LAMMPS takes argon\.mtp with"):
+    with pytest.raises(LipsdbError, match=r"takes argon\.mtp with \(Open of file .* too short\); unset"):
         coupling(folder / "argon.mtp", ELEMENTS)
+
+
+ONCE_BROKEN = """#!{python}
+import pathlib, sys
+asked = pathlib.Path(sys.argv[0] + ".asked")
+if not asked.exists():
+    asked.touch()
+    sys.exit("libmpi.so: cannot open shared object file")
+print("* Pair styles:\\n\\nlj/cut  mtp\\n")
+"""
+
+
+def test_an_lmp_that_could_not_be_asked_is_asked_again(tmp_path) -> None:
+    lmp = tmp_path / "lmp"
+    lmp.write_text(ONCE_BROKEN.format(python=sys.executable))
+    lmp.chmod(0o755)
+    assert [sorted(pair_styles(lmp)) for _ in range(2)] == [[], ["lj/cut", "mtp"]]
+
+
+def test_elements_that_the_potential_lacks_are_named(folder) -> None:
+    with pytest.raises(BadInputError, match=r"argon\.mtp knows Kr Ar .*, but LAMMPS' types are Kr Xe, with Xe; name"):
+        kernel_forces(folder / "argon.mtp", ["Kr", "Xe"], np.zeros(2, dtype=int), 1)

@@ -29,6 +29,31 @@ def test_a_kernel_without_a_place_for_its_cache_is_compiled_all_the_same():
     assert compiled(namespace["twice"])(21) == 42
 
 
+def test_without_a_home_and_a_folder_that_may_be_written_kernels_are_compiled_all_the_same(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(simd.os, "access", lambda path, mode: False)
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(simd, "cache_folder", cache_folder.__wrapped__)
+    before = simd.numba_config.CACHE_DIR
+    assert compiled(_twice)(21) == 42
+    assert before == simd.numba_config.CACHE_DIR
+
+
+def _twice(x):
+    return 2 * x
+
+
+def test_a_folder_of_another_user_beside_the_sources_is_not_written_to(monkeypatch, tmp_path):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(simd.os, "access", lambda path, mode: Path(path).name != "__pycache__")
+    assert cache_folder.__wrapped__().parent == tmp_path / "lipsdb"
+
+
 def test_a_change_in_any_kernel_source_gives_another_cache(monkeypatch, tmp_path):
     before = cache_folder()
     for path in Path(simd.__file__).parent.glob("*.py"):

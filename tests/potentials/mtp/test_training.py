@@ -287,9 +287,41 @@ def test_without_a_training_frame_there_is_no_training(frames, tmp_path):
 
 
 def test_frames_with_an_element_that_is_not_named_are_refused(frames, tmp_path):
-    with pytest.raises(BadInputError, match="LiS has atoms of S, but the potential knows Li"):
+    with pytest.raises(BadInputError, match="system 'LiS' has S, but the potential knows Li: leave it out"):
         train(tmp_path, settings(), *frames, elements=["Li"])
     assert not list(tmp_path.iterdir()), "the folder is free for the corrected call"
+
+
+@pytest.mark.parametrize("program", ["lipsdb", "mlp"])
+def test_held_out_frames_with_an_unknown_element_are_refused_before_the_training(frames, tmp_path, program):
+    only_sulfur = {"S": replace(frames[0]["LiS"], numbers=np.full(8, 16))}
+    asked = MTPSettings(program=program, level=2, cutoff_A=4.0)
+    with pytest.raises(BadInputError, match="system 'LiS' has Li, but the potential knows S: leave it out"):
+        train(tmp_path, asked, only_sulfur, frames[1], elements=["S"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_labels_that_no_frame_has_are_refused(frames, tmp_path):
+    asked = settings(energy_weight=0, force_weight=0, max_iterations=1)
+    with pytest.raises(BadInputError, match="no training frame has a virial label: there is nothing to train on"):
+        train(tmp_path, asked, {"LiS": replace(frames[0]["LiS"], virials=None)}, frames[0], elements=ELEMENTS)
+    train(tmp_path, asked, frames[0], {}, elements=ELEMENTS)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 300, b"PK\3\4 torn"])
+def test_what_a_power_cut_left_of_cost_and_checkpoint_is_not_in_the_way(frames, tmp_path, content):
+    short = settings(max_iterations=12)
+    whole = train(tmp_path, short, *frames, elements=ELEMENTS)
+    for name in (checkpoint.COST, checkpoint.CHECKPOINT):
+        (tmp_path / name).write_bytes(content)
+    seen = []
+    again = train(tmp_path, short, *frames, elements=ELEMENTS, progress=lambda *call: seen.append(call[0]))
+    assert seen == list(range(1, 13))
+    assert again.model_path.read_bytes() == whole.model_path.read_bytes()
+    assert again.core_seconds > 0
+    (tmp_path / checkpoint.ASKED).write_bytes(content)
+    with pytest.raises(BadInputError, match=r"asked.json cannot be read .*: empty the folder"):
+        train(tmp_path, short, *frames, elements=ELEMENTS)
 
 
 def test_a_cutoff_within_which_there_are_no_pairs_is_refused(frames, tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from ase.build import bulk
 
 from lipsdb.errors import BadInputError
+from lipsdb.potentials.mtp import training_data as packing
 from lipsdb.potentials.mtp.neighbours import neighbour_list
 from lipsdb.potentials.mtp.training_data import training_data
 from lipsdb.potentials.training_set import LabelledFrames
@@ -68,7 +71,20 @@ def test_labels_stand_in_the_order_of_the_systems() -> None:
     assert data.has_virial.tolist() == [True, True, False]
     symmetric = (with_virials.virials + with_virials.virials.transpose(0, 2, 1)) / 2
     np.testing.assert_allclose(data.virials, [*symmetric, np.zeros((3, 3))])
-    np.testing.assert_allclose(data.volumes, 5.6**3)
+
+
+def test_memory_while_packing_is_not_twice_that_of_the_result(monkeypatch) -> None:
+    monkeypatch.setattr(packing, "_ATOMS_IN_CHUNK", 64)
+    salts = {"salt": frames(400, seed=6)}
+    training_data({"salt": salts["salt"].select([0])}, ["Na", "Cl"], 5.6)  # imports
+    tracemalloc.start()
+    try:
+        data = training_data(salts, ["Na", "Cl"], 5.6)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert data.vectors.flags.c_contiguous
+    assert peak < 1.5 * data.nbytes
 
 
 def test_memory_of_a_large_set_stays_in_bounds() -> None:
@@ -79,7 +95,7 @@ def test_memory_of_a_large_set_stays_in_bounds() -> None:
 
 
 def test_an_element_the_potential_does_not_know_is_refused() -> None:
-    with pytest.raises(BadInputError, match="salt has atoms of Cl, but the potential knows Na, S: leave"):
+    with pytest.raises(BadInputError, match="system 'salt' has Cl, but the potential knows Na S: leave"):
         training_data({"salt": frames(1, seed=5)}, ["Na", "S"], CUTOFF)
     with pytest.raises(BadInputError, match="no frame"):
         training_data({"salt": frames(1, seed=5).select([])}, ["Na", "Cl"], CUTOFF)

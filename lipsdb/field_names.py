@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 _UNITS = {
     "_A": "Å",
     "_A2": "Å²",
@@ -41,3 +45,32 @@ def in_words(name: str) -> tuple[str, str]:
     """
     suffix = unit_suffix(name)
     return name.removesuffix(suffix).replace("_", " "), _UNITS.get(suffix, "")
+
+
+def value_in_words(value: Any) -> str:
+    """A setting's value as people write it.
+
+    Examples
+    --------
+    >>> value_in_words(5.0), value_in_words("auto"), value_in_words([25, 50])
+    ('5', 'auto', '[25, 50]')
+    """
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def settings_in_words(settings: Mapping[str, Any]) -> str:
+    """Settings with their units, which only numbers have.
+
+    Examples
+    --------
+    >>> settings_in_words({"cutoff_A": 5.0, "level": 14, "min_distance_A": "auto"})
+    'cutoff 5 Å, level 14, min distance auto'
+    """
+    words = []
+    for key, value in settings.items():
+        name, unit = in_words(key)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        words.append(f"{name} {value_in_words(value)}" + (f" {unit}" if unit and is_number else ""))
+    return ", ".join(words)
