@@ -11,6 +11,10 @@ class BadInputError(LipsdbError):
     """A value from the user (file, option, campaign) that is not allowed."""
 
 
+class StoppedRunError(BadInputError):
+    """A run that ended early for its extrapolation grade, where a whole one is needed: running again gives the same."""
+
+
 class NotFoundError(LipsdbError):
     """A document, artifact or collection that was asked for is not in the database."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lipsdb.md.extrapolation import step_in_words
 from lipsdb.queries.aggregation import Aggregation, fetch, select
 from lipsdb.queries.tables import Column, Table, potential_columns, short_id
 
@@ -46,6 +47,7 @@ class ExtrapolationRow:
     seed: int
     timestep_fs: float
     n_steps: int
+    equilibration_steps: int
     interval_steps: int
     n_evaluations: int
     max_grade: float
@@ -98,7 +100,7 @@ def row_of(found: Mapping[str, Any]) -> ExtrapolationRow:
     asked, potential = settings["extrapolation"], found.get("potential") or {}
     largest = np.asarray(grades["max_grades"], dtype=float)
     at = int(np.argmax(largest))
-    copied = ("ensemble", "pressure_bar", "temperature_K", "seed", "timestep_fs", "n_steps")
+    copied = ("ensemble", "pressure_bar", "temperature_K", "seed", "timestep_fs", "n_steps", "equilibration_steps")
     return ExtrapolationRow(
         structure=found.get("structure", {}).get("name", "unknown"),
         potential_id=potential.get("_id", "unknown"),
@@ -133,11 +135,11 @@ def table(found: Sequence[ExtrapolationRow]) -> Table:
         Column("seed", "", lambda row: row.seed),
         Column("every", "steps", lambda row: row.interval_steps, detail=True),
         Column("largest grade", "", lambda row: row.max_grade),
-        Column("at step", "", lambda row: row.max_grade_step),
+        Column("at step", "", lambda row: row.max_grade_step, detail=True),
         Column("frames above select", "", lambda row: row.n_above, detail=True),
         Column("frames selected", "", lambda row: row.n_selected),
         Column("select, break", "grade", lambda row: f"{row.select_grade:g}, {row.break_grade:g}", detail=True),
-        Column("ended at step", "", _ended),
+        Column("ended at step", "", _ended, detail=True),
         Column("flags", "", lambda row: row.flags),
         Column("id", "", lambda row: short_id(row.id), detail=True),
     ]
@@ -159,4 +161,4 @@ def table(found: Sequence[ExtrapolationRow]) -> Table:
 
 def _ended(row: ExtrapolationRow) -> str:
     at = row.n_steps if row.stopped_at_step is None else row.stopped_at_step
-    return f"{at} of {row.n_steps}"
+    return step_in_words(at, row.n_steps, row.equilibration_steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -122,28 +122,34 @@ def in_order(value: Any) -> tuple[bool, float, str]:
 
 def table(found: Sequence[PotentialChoiceRow]) -> Table:
     """Lay the rows out as a table."""
-    searches = {row.id for row in found}
+    searches = list(dict.fromkeys(row.id for row in found))
+    criteria = {row.criterion for row in found}
     columns = [
-        *([Column("search", "", lambda row: short_id(row.id))] if len(searches) > 1 else []),
+        *([Column("search", "", lambda row: searches.index(row.id) + 1)] if len(searches) > 1 else []),
         *([Column("engine", "", lambda row: row.engine)] if len({row.engine for row in found}) > 1 else []),
         *(_setting_column(name) for name in dict.fromkeys(name for row in found for name in row.settings)),
-        Column("energy MAE", "meV/atom", lambda row: row.energy_mae_meV_per_atom),
-        Column("force MAE", "meV/Å", lambda row: row.force_mae_meV_per_A),
-        Column("virial MAE", "meV/atom", lambda row: row.virial_mae_meV_per_atom, detail=True),
+        _error("energy MAE", "meV/atom", "energy_mae_meV_per_atom", criteria),
+        _error("force MAE", "meV/Å", "force_mae_meV_per_A", criteria),
+        _error("virial MAE", "meV/atom", "virial_mae_meV_per_atom", criteria),
         Column("time", "µs/atom/step", lambda row: row.time_us_per_atom),
         Column("choice", "", _choice),
         Column("potential", "", lambda row: short_id(row.potential_id), detail=True),
         Column("training", "core s", lambda row: f"{row.training_core_seconds:.0f}", detail=True),
-        Column("energy RMSE", "meV/atom", lambda row: row.energy_rmse_meV_per_atom, detail=True),
-        Column("force RMSE", "meV/Å", lambda row: row.force_rmse_meV_per_A, detail=True),
-        Column("virial RMSE", "meV/atom", lambda row: row.virial_rmse_meV_per_atom, detail=True),
+        _error("energy RMSE", "meV/atom", "energy_rmse_meV_per_atom", criteria),
+        _error("force RMSE", "meV/Å", "force_rmse_meV_per_A", criteria),
+        _error("virial RMSE", "meV/atom", "virial_rmse_meV_per_atom", criteria),
     ]
     title = "Grid searches for potentials: error on held-out labels against cost"
     todo = (
         "a campaign searches (section `grids`) and chooses (section `properties`, kind potential_choice): "
         "`lipsdb campaign submit FILE`, then `lipsdb run`"
     )
-    return Table("potential_choice", title, columns, found, list(_notes(found)), PotentialChoiceRow, todo)
+    return Table("potential_choice", title, columns, found, list(_notes(found, searches)), PotentialChoiceRow, todo)
+
+
+def _error(name: str, unit: str, field: str, criteria: Collection[str]) -> Column:
+    """A column of errors; a narrow terminal goes without those that no search decides by."""
+    return Column(name, unit, lambda row: getattr(row, field), detail=field not in criteria)
 
 
 def _setting_column(name: str) -> Column:
@@ -160,12 +166,14 @@ def _choice(row: PotentialChoiceRow) -> str | None:
     return "chosen" if row.chosen else f"within {100 * row.tolerance:g} %" if row.good_enough else None
 
 
-def _notes(found: Sequence[PotentialChoiceRow]) -> Iterator[str]:
+def _notes(found: Sequence[PotentialChoiceRow], searches: Sequence[str]) -> Iterator[str]:
     chosen = [row for row in found if row.chosen]
+    several = len(searches) > 1
     for row in chosen:
-        yield f"{short_id(row.potential_id)} was chosen: {row.reason}"
+        where = f"search {searches.index(row.id) + 1} ({short_id(row.id)}): " if several else ""
+        yield f"{where}{short_id(row.potential_id)} was chosen: {row.reason}"
     for row in chosen:
-        of = f" of {short_id(row.id)}" if len(chosen) > 1 else ""
+        of = f" of search {searches.index(row.id) + 1}" if several else ""
         yield (
             f"errors{of} on {row.n_held} held-out labels; time of energy, forces and virial on one core of the machine "
             "that timed them all, in turns: compare within a search only"

@@ -156,17 +156,18 @@ def _counts(dataset: Mapping[str, Any], field: str) -> dict[str, int]:
 
 def table(found: Sequence[PotentialRow]) -> Table:
     """Lay the rows out as a table."""
+    several = len({row.id for row in found}) > 1  # a narrow terminal must tell them apart
     columns = [
-        Column("potential", "", lambda row: short_id(row.id), detail=True),
+        Column("potential", "", lambda row: short_id(row.id), detail=not several),
         Column("engine", "", lambda row: row.engine, detail=True),
         Column("cutoff", "Å", lambda row: f"{row.cutoff_A:g}", detail=True),
         *([Column("level", "", lambda row: row.level)] if any(row.level is not None for row in found) else []),
         Column("system", "", lambda row: row.system),
-        Column("trained on", "labels", lambda row: row.n_training),
-        Column("held out", "labels", lambda row: row.n_held),
+        Column("trained on", "labels", lambda row: row.n_training, detail=several),
+        Column("held out", "labels", lambda row: row.n_held, detail=several),
         Column("energy MAE", "meV/atom", lambda row: row.energy_mae_meV_per_atom),
         Column("RMSE", "meV/atom", lambda row: row.energy_rmse_meV_per_atom, detail=True),
-        Column("bias", "meV/atom", lambda row: row.energy_bias_meV_per_atom),
+        Column("bias", "meV/atom", lambda row: row.energy_bias_meV_per_atom, detail=several),
         Column("force MAE", "meV/Å", lambda row: row.force_mae_meV_per_A),
         Column("RMSE", "meV/Å", lambda row: row.force_rmse_meV_per_A, detail=True),
         Column("virial MAE", "meV/atom", lambda row: row.virial_mae_meV_per_atom, detail=True),

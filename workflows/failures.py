@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lipsdb.errors import StoppedRunError
 from lipsdb.store.database import Database
 
 
@@ -15,6 +16,11 @@ class Failure:
     fw_id: int
     name: str
     reason: str
+
+    @property
+    def may_rerun(self) -> bool:
+        """Whether to run it again may help, which it does not if what it needs is stored and will not do."""
+        return f"{StoppedRunError.__name__}:" not in self.reason
 
 
 def failures(database: Database, campaign: str | None = None) -> list[Failure]:

@@ -89,18 +89,17 @@ def _saved(place: Workplace, file: ArtifactReference) -> Path:
     return Path(place.database.artifacts.save(file.sha256, place.folder / Path(file.name).name))
 
 
-def lammps_versions(potential: Potential, lammps: str) -> dict[str, str]:
+def lammps_versions(coupling: Coupling, lammps: str) -> dict[str, str]:
     """Versions of what computes with a potential in LAMMPS.
 
     Parameters
     ----------
-    potential : Potential
+    coupling : Coupling
+        How LAMMPS used the potential.
     lammps : str
         Version that LAMMPS' log states.
     """
-    from lipsdb.potentials.engines import engine
-
-    return versions_of("lammps", *engine(potential.asked.engine).libraries) | {"LAMMPS": lammps}
+    return versions_of("lammps") | dict(coupling.versions) | {"LAMMPS": lammps}
 
 
 def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunAnswer, MadeBy]:
@@ -112,10 +111,11 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
     structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
     potential = Potential.from_stored(place.database.find(by_role["potential"].id))
     settings = MDSettings.model_validate(asked.settings)
+    coupling = prepare_potential(place, structure, potential, settings.extrapolation)
     result = run_lammps(
         place.folder,
         settings,
-        prepare_potential(place, structure, potential, settings.extrapolation),
+        coupling,
         structure.numbers,
         structure.positions,
         structure.cell,
@@ -143,7 +143,7 @@ def run_md(place: Workplace, asked: RunAsked, inputs: list[Input]) -> tuple[RunA
         extrapolation=_extrapolation(place, result.extrapolation),
     )
     made_by = place.watch.made_by(
-        lammps_versions(potential, result.lammps_version),
+        lammps_versions(coupling, result.lammps_version),
         [place.put(result.script.encode(), "in.lammps"), place.put_text(result.log_path, "log.lammps")],
         executable=result.program,
         core_seconds=result.wall_seconds * result.ranks,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lipsdb.documents.structure import Structure
-from lipsdb.errors import BadInputError, RefusedError
+from lipsdb.errors import BadInputError, RefusedError, StoppedRunError
 from lipsdb.store.database import Database
 
 
@@ -85,7 +85,7 @@ def load_run(database: Database, run_id: str, *, stopped: bool = False) -> Loade
 
     Raises
     ------
-    BadInputError
+    StoppedRunError
         If the run was ended early, and that will not do.
     RefusedError
         If the trajectory is not what the run's record says.
@@ -137,12 +137,15 @@ def _check_whole(run: Mapping[str, Any]) -> None:
     grades = run["answer"].get("extrapolation") or {}
     if not grades.get("stopped"):
         return
-    remedy = "take another potential, or label the frames that it kept and train with them"
+    remedy = (
+        "change the campaign (another potential or one trained with more labels, another temperature, or a larger "
+        "break_grade) and submit it anew; to run the same again gives the same"
+    )
     if not run["answer"]["n_frames"]:
-        raise BadInputError(
+        raise StoppedRunError(
             f"{run['_id']} stopped in its equilibration: {grades['stopped']}; it has no frame of production: {remedy}"
         )
-    raise BadInputError(
+    raise StoppedRunError(
         f"{run['_id']} stopped at step {grades['stopped_at_step']} of {run['asked']['settings']['n_steps']}: "
         f"{grades['stopped']}; it is no whole run: {remedy}"
     )

@@ -139,9 +139,11 @@ def _grid_problems(campaign: Campaign) -> Iterator[Problem]:
         for member, settings in grid.expand():
             problems = settings_problems(grid.engine, settings, ("grids", name, "settings"))
             if known is not None and not problems:
-                same = members.setdefault(known.model_validate(settings).model_dump_json(), member)
-                if same != member:
-                    yield Problem(("grids", name, "over"), f"{same} and {member} are the same potential: remove one")
+                complete = known.model_validate(settings).model_dump_json()
+                if complete in members:
+                    same = f"{members[complete]} and {member} are the same potential: remove one"
+                    yield Problem(("grids", name, "over"), same)
+                members[complete] = member
             for problem in problems:
                 varied = problem.path[3:4] and problem.path[3] in grid.over
                 path = ("grids", name, "over", *problem.path[3:4]) if varied else problem.path

@@ -184,8 +184,11 @@ def status(
     out.print(f"campaign {loaded.campaign.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
     for failure in failed:
         out.print(f"[red]Firework {failure.fw_id}[/red] {failure.name}: {failure.reason}")
-    if failed:
-        next_step(f"mend the cause, then: lipsdb lpad rerun_fws -i {failed[0].fw_id}")
+    again = next((failure.fw_id for failure in failed if failure.may_rerun), None)
+    if again is not None:
+        next_step(f"mend the cause, then: lipsdb lpad rerun_fws -i {again}")
+    elif failed:
+        next_step("mend the campaign file as the messages say, then: lipsdb campaign submit FILE; lipsdb run")
     elif set(counts) - {"known", "refused", "tainted"}:
         next_step("lipsdb run")
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 #: Name of the `fix external` through which a program gives LAMMPS the forces.
 FIX = "potential"
@@ -32,6 +33,8 @@ class Coupling:
         `lipsdb.md.external`; None if ``lmp`` itself knows the potential.
     grades : bool
         Whether that program can evaluate the potential's extrapolation grade.
+    versions : mapping, optional
+        What else than LAMMPS computes the forces, with its version, for the record; names have no dots.
 
     Notes
     -----
@@ -49,6 +52,7 @@ class Coupling:
     plugins: bool = False
     driver: tuple[str, ...] | None = None
     grades: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def program(self) -> str:

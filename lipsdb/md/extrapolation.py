@@ -107,7 +107,8 @@ def read_grades(
     if grade >= asked.break_grade and end < settings.total_steps:
         where = "the frame" if atom < 0 else f"atom {atom} ({symbols[atom]})"
         stopped = (
-            f"extrapolation grade {grade:.3g} of {where} at {_words(step, settings)} "
+            f"extrapolation grade {grade:.3g} of {where} at step "
+            f"{step_in_words(step - settings.equilibration_steps, settings.n_steps, settings.equilibration_steps)} "
             f"reaches break_grade {asked.break_grade:g}"
         )
     boundary = settings.equilibration_steps
@@ -122,10 +123,24 @@ def read_grades(
     )
 
 
-def _words(step: int, settings: MDSettings) -> str:
-    if not has_production(step, settings):
-        return f"step {step} of the {settings.equilibration_steps} of the equilibration"
-    return f"step {step - settings.equilibration_steps} of {settings.n_steps}"
+def step_in_words(step: int, n_steps: int, equilibration_steps: int) -> str:
+    """Which step of how many, for people.
+
+    Parameters
+    ----------
+    step : int
+        Counted from the beginning of production; not positive in the equilibration.
+    n_steps, equilibration_steps : int
+        Of the run.
+
+    Examples
+    --------
+    >>> step_in_words(-20, 50, 25), step_in_words(30, 50, 25)
+    ('5 of the 25 of the equilibration', '30 of 50')
+    """
+    if step <= 0 < equilibration_steps:
+        return f"{step + equilibration_steps} of the {equilibration_steps} of the equilibration"
+    return f"{step} of {n_steps}"
 
 
 def _rows(segments: Sequence[Segment]) -> list[tuple[int, float, int, bool]]:

@@ -80,7 +80,8 @@ class Engine(Protocol):
     grades : bool
         Whether it tells how far atoms are from the training data: MD can be watched, frames graded.
     libraries : tuple of str
-        Installed packages whose versions are recorded where a potential is trained or used.
+        Installed packages whose versions are recorded where a potential is trained or evaluated; what computes it in
+        LAMMPS is recorded as the coupling says.
     """
 
     name: str

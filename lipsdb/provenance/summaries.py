@@ -177,7 +177,10 @@ def _run(document: Mapping[str, Any]) -> str:
     stopped = (answer.get("extrapolation") or {}).get("stopped_at_step")
     if stopped is None:
         return told
-    return f"{told}, ended at step {stopped} of {settings['n_steps']}: its potential extrapolated"
+    from lipsdb.md.extrapolation import step_in_words
+
+    where = step_in_words(stopped, settings["n_steps"], settings["equilibration_steps"])
+    return f"{told}, ended at step {where}: its potential extrapolated"
 
 
 def _classifier(document: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from lipsdb.queries.tables import Column, Measured, Table, short_id
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run."""
+    """One run; means are over production, None if it ended before."""
 
     structure: str
     potential_id: str
@@ -22,10 +22,10 @@ class RunRow:
     seed: int
     n_atoms: int
     length_ps: float
-    mean_temperature_K: float
+    mean_temperature_K: float | None
     std_temperature_K: float | None
-    mean_pressure_bar: float
-    mean_density_g_cm3: float
+    mean_pressure_bar: float | None
+    mean_density_g_cm3: float | None
     framework_msd_A2: float | None
     steps_per_second: float | None
     id: str
@@ -54,6 +54,7 @@ def _row(
     settings, answer = run["asked"]["settings"], run["answer"]
     structure = next(link["id"] for link in run["inputs"] if link["role"] == "structure")
     temperature = answer["thermo"].get("temperature")
+    means = answer if answer["n_frames"] else {}  # without production the stored ones are over the equilibration
     return RunRow(
         structure=names.get(structure, short_id(structure)),
         potential_id=potential_of(run),
@@ -63,15 +64,19 @@ def _row(
         seed=settings["seed"],
         n_atoms=answer["n_atoms"],
         length_ps=answer["frame_interval_ps"] * max(answer["n_frames"] - 1, 0),
-        mean_temperature_K=answer["mean_temperature_K"],
+        mean_temperature_K=means.get("mean_temperature_K"),
         std_temperature_K=None if temperature is None or not len(temperature) else float(temperature.std()),
-        mean_pressure_bar=answer["mean_pressure_bar"],
-        mean_density_g_cm3=answer["mean_density_g_cm3"],
+        mean_pressure_bar=means.get("mean_pressure_bar"),
+        mean_density_g_cm3=means.get("mean_density_g_cm3"),
         framework_msd_A2=framework.get(run["_id"]),
         steps_per_second=run["made_by"]["rates"].get("steps_per_second"),
         flags=("stopped",) if (answer.get("extrapolation") or {}).get("stopped") else (),
         id=run["_id"],
     )
+
+
+def _mean_temperature(row: RunRow) -> Measured | None:
+    return None if row.mean_temperature_K is None else Measured(row.mean_temperature_K, row.std_temperature_K)
 
 
 def run_table(rows: Sequence[RunRow]) -> Table:
@@ -82,7 +87,7 @@ def run_table(rows: Sequence[RunRow]) -> Table:
         *([potential] if len({row.potential_id for row in rows}) > 1 else []),
         Column("ensemble", "", lambda row: row.ensemble),
         Column("T set", "K", lambda row: f"{row.temperature_K:g}"),
-        Column("T", "K", lambda row: Measured(row.mean_temperature_K, row.std_temperature_K)),
+        Column("T", "K", _mean_temperature),
         Column("p", "bar", lambda row: row.mean_pressure_bar),
         Column("density", "g/cm³", lambda row: row.mean_density_g_cm3),
         Column("framework MSD", "Å²", lambda row: row.framework_msd_A2),

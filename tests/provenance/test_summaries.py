@@ -49,11 +49,14 @@ def test_moment_tensor_potential_is_told_by_its_level() -> None:
     assert told == "potential: mtp, level 14, cutoff 5 Å, 130 labels, F MAE 109 meV/Å"
 
 
-def test_run_that_was_ended_says_so() -> None:
-    settings = {"ensemble": "nvt", "temperature_K": 1200.0, "seed": 3, "n_steps": 50000}
-    answer = {"n_atoms": 256, "n_frames": 0, "frame_interval_ps": 0.2, "extrapolation": {"stopped_at_step": -400}}
+@pytest.mark.parametrize(
+    ("step", "where"), [(-400, "100 of the 500 of the equilibration"), (400, "400 of 50000")]
+)
+def test_run_that_was_ended_says_so(step: int, where: str) -> None:
+    settings = {"ensemble": "nvt", "temperature_K": 1200.0, "seed": 3, "n_steps": 50000, "equilibration_steps": 500}
+    answer = {"n_atoms": 256, "n_frames": 0, "frame_interval_ps": 0.2, "extrapolation": {"stopped_at_step": step}}
     told = summary_of({"_id": "run-0", "asked": {"settings": settings}, "answer": answer})
-    assert told == ("run: NVT 1200 K, 256 atoms, 0 ps, seed 3, ended at step -400 of 50000: its potential extrapolated")
+    assert told == f"run: NVT 1200 K, 256 atoms, 0 ps, seed 3, ended at step {where}: its potential extrapolated"
 
 
 def test_choice_of_a_potential_names_the_one_chosen() -> None:

@@ -318,7 +318,8 @@ class Author:
         named = dict.fromkeys(StructureAnswer.model_fields) | {"name": "beta"}
         structure = self.put("structure", {"builder": "crystal", "parameters": {}}, named, (), campaigns)
         settings = {"ensemble": "nvt", "pressure_bar": None, "temperature_K": 600.0, "seed": 1, "timestep_fs": 2.0}
-        settings |= {"n_steps": 1000, "extrapolation": {"interval": 100, "select_grade": 2.0, "break_grade": 10.0}}
+        settings |= {"n_steps": 1000, "equilibration_steps": 100}
+        settings |= {"extrapolation": {"interval": 100, "select_grade": 2.0, "break_grade": 10.0}}
         steps = 100 * np.arange(len(grades)) - 100
         ended = grades[-1] >= 10.0
         extrapolation = {

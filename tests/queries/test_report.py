@@ -216,6 +216,7 @@ class Stored:
         if grades:
             settings |= {
                 "n_steps": 10000,
+                "equilibration_steps": 5000,
                 "extrapolation": {"interval": 1000, "select_grade": 2.0, "break_grade": 10.0},
             }
             steps = 1000 * np.arange(-len(grades), 0)

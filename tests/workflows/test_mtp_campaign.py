@@ -9,7 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from lipsdb.campaigns.load import load_campaign
+from lipsdb.cli.export import _tables
+from lipsdb.export.archive import export_archive
 from lipsdb.export.record import export_potential
+from lipsdb.export.verification import verify_archive
 from lipsdb.ingest.deepmd import ingest_deepmd
 from lipsdb.provenance.audit import audit
 from lipsdb.provenance.audit.run import LEVELS
@@ -114,6 +117,10 @@ def test_grid_choice_and_watched_runs_are_stored_with_their_reasons(
     report = audit(database, levels=LEVELS, reproduce=again, sample=(20, 1))
     assert report.errors == []
     assert report.counts["energies of frames computed again"] > 0
+
+    # given away without names of hosts, tables of the choice and of the grades among it
+    export_archive(database, "tiny-mtp", tmp_path / "tiny.zip", _tables(database, "tiny-mtp"))
+    assert verify_archive(tmp_path / "tiny.zip").faults == []
 
     export_potential(database, potential["_id"], tmp_path / "shipped")
     files = {path.name for path in (tmp_path / "shipped" / "artifacts").iterdir()}

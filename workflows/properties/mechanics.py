@@ -22,6 +22,7 @@ from lipsdb.workflows.runs import load_run
 if TYPE_CHECKING:
     from lipsdb.analysis.cell_statistics import TimeAverage
     from lipsdb.analysis.elasticity import ElasticModuli
+    from lipsdb.md.coupling import Coupling
     from lipsdb.md.static import StrainedCells
 
 _LATTICE_UNITS = {
@@ -109,7 +110,8 @@ def strain_structure(place: Workplace, asked: PropertyAsked, inputs: list[Input]
     structure = Structure.from_stored(place.database.find(by_role["structure"].id)).answer
     potential = Potential.from_stored(place.database.find(by_role["potential"].id))
     deformations = strain_deformations(parameters["strain_amplitudes"])
-    strained = _strained_cells(place, parameters, structure, potential, deformations)
+    coupling = prepare_potential(place, structure, potential)
+    strained = _strained_cells(place, parameters, structure, potential, coupling, deformations)
     tensor = fit_elastic_tensor(deformations, strained.stresses_GPa[1:])
     species = [chemical_symbols[number] for number in structure.numbers]
     given = structure.positions @ np.linalg.inv(structure.cell)
@@ -148,7 +150,7 @@ def strain_structure(place: Workplace, asked: PropertyAsked, inputs: list[Input]
         "rotation": strained.rotation,
     }
     made_by = place.watch.made_by(
-        versions_of("pymatgen", "spglib") | lammps_versions(potential, strained.lammps_version),
+        versions_of("pymatgen", "spglib") | lammps_versions(coupling, strained.lammps_version),
         [place.put_text(strained.script_path, "in.lammps"), place.put_text(strained.log_path, "log.lammps")],
         executable=strained.program,
         core_seconds=strained.wall_seconds * int(place.options.get("ranks", 1)),
@@ -161,13 +163,14 @@ def _strained_cells(
     parameters: Mapping[str, Any],
     structure: StructureAnswer,
     potential: Potential,
+    coupling: Coupling,
     deformations: np.ndarray,
 ) -> StrainedCells:
     from lipsdb.md.static import relax_strained_cells
 
     return relax_strained_cells(
         place.folder,
-        prepare_potential(place, structure, potential),
+        coupling,
         structure.numbers,
         structure.positions,
         structure.cell,

@@ -105,7 +105,8 @@ class DeepMD:
         """The pair style of DeePMD-kit's plugin."""
         from lipsdb.md.coupling import Coupling
         from lipsdb.potentials.deepmd.inputs import pair_commands
+        from lipsdb.provenance.machine import versions_of
 
         if extrapolation is not None:
             raise BadInputError(_NO_GRADE)
-        return Coupling(pair_commands(model.name, elements), plugins=True)
+        return Coupling(pair_commands(model.name, elements), plugins=True, versions=versions_of(*self.libraries))

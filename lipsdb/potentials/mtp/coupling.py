@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -64,7 +65,7 @@ def coupling(
     if extrapolation is None:
         native = _native_commands(model, elements)
         if native is not None:
-            return Coupling(native)
+            return Coupling(native, versions=_plugin_version())
     arguments = [model.name, "--elements", *elements]
     if active_set is not None and extrapolation is not None:
         arguments += ["--active-set", active_set.name]
@@ -101,6 +102,16 @@ def _native_commands(model: Path, elements: Sequence[str]) -> str | None:
             f"({reasons}); unset it, or build the plugin for the LAMMPS that is used"
         )
     return None
+
+
+def _plugin_version() -> dict[str, str]:
+    """What tells a plugin from others: it need not state a version."""
+    from lipsdb.settings import read_settings
+
+    plugin = read_settings().mtp_plugin
+    if plugin is None:
+        return {}
+    return {"LIPSDB_MTP_PLUGIN": f"{plugin.name} sha256 {hashlib.sha256(plugin.read_bytes()).hexdigest()}"}
 
 
 def _beside(plugin: Path, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ class MTP:
     name = "mtp"
     program = "lipsdb"
     grades = True
-    libraries = ("numba", "motep")
+    libraries = ("numba", "motep", "vesin")
 
     def settings_model(self) -> type[BaseModel]:
         """Model of the settings of a training."""
@@ -121,8 +122,10 @@ class MTP:
     ) -> Coupling:
         """A native pair style where LAMMPS has one, else the kernel through ``fix external``."""
         from lipsdb.potentials.mtp.coupling import coupling
+        from lipsdb.provenance.machine import versions_of
 
-        return coupling(model, elements, active_set=active_set, extrapolation=extrapolation)
+        made = coupling(model, elements, active_set=active_set, extrapolation=extrapolation)
+        return made if made.driver is None else replace(made, versions=versions_of(*self.libraries))
 
 
 ACTIVE_SET = "active-set.npz"
