@@ -39,4 +39,10 @@ IdArgument = Annotated[
     str,
     typer.Argument(metavar="ID", help="Id of a document; its beginning is enough if it is unique.", show_default=False),
 ]
+PotentialArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="Id of a potential; its beginning is enough if it is unique.", show_default=False
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lipsdb.cli.options import Format, FormatOption, IdArgument
+from lipsdb.cli.options import Format, FormatOption, PotentialArgument
 from lipsdb.cli.terminal import err, next_step, progress_bar
 from lipsdb.cli.withdraw import warn
 from lipsdb.errors import BadInputError
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Ask a stored potential.", no_args_is_help=True)
 
 _RANK = "rank frames by the grade, don't read its magnitude"
+_MOST_SHOWN = 20
+_HOW_TO_LABEL = (
+    "to have DFT labels of the frames from --select on computed, write them (--save FILE.xyz --selected), one a file "
+    "(`ase convert -s FILE.xyz 'frame-{:03}.xyz'`), and name these in a campaign: section `structures`, key `file`, "
+    "and single points of them in section `dft`"
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def _noun() -> None:
 
 @app.command()
 def grade(
-    id_: IdArgument,
+    id_: PotentialArgument,
     frames: Annotated[
         str,
         typer.Argument(
@@ -73,7 +79,11 @@ def grade(
     atoms: Annotated[bool, typer.Option("--atoms", help="The grade of each atom, too (--format json or csv).")] = False,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the frames with their grades as extended XYZ.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Write the frames with their grades as extended XYZ, to a file that is not there yet.",
+            show_default=False,
+        ),
     ] = None,
     selected: Annotated[bool, typer.Option("--selected", help="With --save: only frames from --select on.")] = False,
     format_: FormatOption = Format.table,
@@ -107,11 +117,15 @@ def grade(
             if keep is not None and (rows[-1].grade >= select or not selected):
                 keep(configuration, grades)
             bar.update(task, completed=index + 1)
-    print(render(_table(document["_id"], rows, select, break_, atoms, withdrawals), format_.value))
-    if save is not None:
+    found_any = any(row.grade >= select for row in rows)
+    shown = _largest(rows) if format_ is Format.table else rows
+    print(render(_table(document["_id"], rows, shown, select, break_, atoms, withdrawals), format_.value))
+    if save is not None and selected and not found_any:
+        err.print(f"no frame has a grade of at least {select:g} (--select): {save} is not written", markup=False)
+    elif save is not None:
         err.print(f"frames written to {save}", markup=False)
-    elif any(row.grade >= select for row in rows):
-        next_step("to have DFT labels of the frames from --select on computed, write them: --save FILE --selected")
+    elif found_any:
+        next_step(_HOW_TO_LABEL)
 
 
 def _check(select: float, break_: float, atoms: bool, format_: Format, save: Path | None, selected: bool) -> None:
@@ -121,6 +135,8 @@ def _check(select: float, break_: float, atoms: bool, format_: Format, save: Pat
         raise BadInputError(f"--atoms does not go with --format {format_.value}; use --format json or --format csv")
     if selected and save is None:
         raise BadInputError("--selected needs --save FILE, where the frames are to be written")
+    if save is not None and save.exists():
+        raise BadInputError(f"--save {save} is there already; give another name, or remove it")
 
 
 def _grader(database: Database, id_: str) -> tuple[dict[str, Any], Grader]:
@@ -152,6 +168,12 @@ def _configurations(database: Database, frames: str, elements: list[str]) -> tup
         return read_configurations(path, elements), None
     document = database.find(frames)
     if document["kind"] == "run":
+        if not document["answer"]["n_frames"]:
+            stopped = (document["answer"].get("extrapolation") or {}).get("stopped") or "no reason is recorded"
+            raise BadInputError(
+                f"{document['_id']} has no frames, it ended in its equilibration ({stopped}); give the selected.xyz "
+                "that `lipsdb export files` writes for it, or another run"
+            )
         return _of_run(database, document["answer"]), int(document["answer"]["n_frames"])
     if document["kind"] in {"structure", "label"}:
         return _of_answer(document["answer"]), 1
@@ -213,11 +235,24 @@ def _row(index: int, numbers: NDArray[np.int64], grades: NDArray[np.float64], wi
     return GradedAtoms(**vars(row), atom_grades=tuple(grades.tolist())) if with_atoms else row
 
 
+def _largest(rows: Sequence[GradedFrame]) -> list[GradedFrame]:
+    """Those with the largest grades, the largest first: what a terminal has room for."""
+    return sorted(rows, key=lambda row: -row.grade)[:_MOST_SHOWN]
+
+
 def _table(
-    id_: str, rows: list[GradedFrame], select: float, break_: float, atoms: bool, withdrawals: Sequence[Withdrawn]
+    id_: str,
+    rows: Sequence[GradedFrame],
+    shown: Sequence[GradedFrame],
+    select: float,
+    break_: float,
+    atoms: bool,
+    withdrawals: Sequence[Withdrawn],
 ) -> Table:
     from lipsdb.queries.tables import Column, Table, short_id
 
+    n_hidden = len(rows) - len(shown)
+    hidden = [f"{n_hidden} more frames have no larger grade (--format json or csv has all)"] if n_hidden else []
     above = [sum(row.grade >= limit for row in rows) for limit in (select, break_)]
     return Table(
         name="grade",
@@ -229,8 +264,9 @@ def _table(
             Column("atom", "", lambda row: row.atom),
             Column("element", "", lambda row: row.element),
         ],
-        rows=rows,
+        rows=shown,
         notes=[
+            *hidden,
             f"all with {short_id(id_)}",
             f"of {len(rows)} frames {above[0]} have at least {select:g} (--select), {above[1]} at least {break_:g} "
             "(--break)",
@@ -243,7 +279,7 @@ def _table(
 
 @contextlib.contextmanager
 def _saved(path: Path) -> Iterator[Any]:
-    """What writes frames with their grades to a file, which is there only when it is complete."""
+    """What writes frames with their grades to a file, which is there only when it is complete and has any."""
     from ase import Atoms
     from ase.io import write
 
@@ -259,7 +295,8 @@ def _saved(path: Path) -> Iterator[Any]:
                 write(stream, atoms, format="extxyz")
 
             yield keep
-        part.replace(path)
+        if part.stat().st_size:
+            part.replace(path)
     except OSError as error:
         raise BadInputError(
             f"{path} cannot be written ({error.strerror}); name a file in a folder that is there"

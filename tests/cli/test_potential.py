@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from lipsdb.cli.main import app
 from lipsdb.documents.base import ArtifactReference, Input
 from lipsdb.documents.potential import Parity, Potential, PotentialAnswer, PotentialAsked
-from lipsdb.documents.run import Run, RunAnswer, RunAsked
+from lipsdb.documents.run import Extrapolation, Run, RunAnswer, RunAsked
 from lipsdb.documents.structure import Structure, StructureAnswer, StructureAsked
 from lipsdb.errors import LipsdbError
 from lipsdb.md.trajectory import Trajectory, write_trajectory
@@ -134,10 +134,31 @@ def test_limits_are_counted_and_frames_above_are_saved(potential, frames_file, t
     images = ase.io.read(saved, ":", format="extxyz")
     np.testing.assert_allclose([one.info["extrapolation_grade_max"] for one in images], grades, rtol=1e-6)
     np.testing.assert_allclose([one.arrays["extrapolation_grade"].max() for one in images], grades, rtol=1e-6)
-    assert grade(potential, frames_file, "--save", saved, "--selected").exit_code == 0
-    above = ase.io.read(saved, ":", format="extxyz")
+    assert error_of(potential, frames_file, "--save", saved) == (
+        f"--save {saved} is there already; give another name, or remove it"
+    )
+    selected, none = tmp_path / "selected.xyz", tmp_path / "none.xyz"
+    assert grade(potential, frames_file, "--save", selected, "--selected").exit_code == 0
+    above = ase.io.read(selected, ":", format="extxyz")
     np.testing.assert_allclose([one.positions for one in above], [one.positions for one in FRAMES[3:]], atol=1e-7)
-    assert not saved.with_name("saved.xyz.part").exists()
+    done = grade(potential, frames_file, "--save", none, "--selected", "--select", 1e9, "--break", 1e9)
+    assert done.stderr == f"no frame has a grade of at least 1e+09 (--select): {none} is not written\n"
+    assert not none.exists()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_terminal_shows_the_largest_grades_first_and_json_all(potential, tmp_path: Path):
+    frames = [*shaken(20, 0.05, 100), *shaken(2, 0.6, 200)]
+    ase.io.write(tmp_path / "many.extxyz", frames)
+    largest = expected(frames).max(axis=1)
+    done = grade(potential, tmp_path / "many.extxyz")
+    shown = [int(line.split()[0]) for line in done.stdout.splitlines() if line.split() and line.split()[0].isdigit()]
+    assert shown[:20] == np.argsort(-largest)[:20].tolist()
+    assert "2 more frames have no larger grade (--format json or csv has all)" in done.stdout
+    assert "of 22 frames 2 have at least 2 (--select)" in done.stdout
+    assert "`ase convert -s FILE.xyz" in done.stderr
+    rows = json.loads(grade(potential, tmp_path / "many.extxyz", "-f", "json").stdout)["rows"]
+    assert [row["frame"] for row in rows] == list(range(22))
 
 
 def test_other_files_and_documents_are_graded(database, potential, frames_file, tmp_path: Path):
@@ -183,6 +204,21 @@ def test_other_files_and_documents_are_graded(database, potential, frames_file, 
         ),
     )  # fmt: skip
     assert graded(insert(database, run)) == pytest.approx(grades, rel=1e-4)
+    none = np.empty(0)
+    watch = Extrapolation(
+        steps=none, max_grades=none, atoms=none, n_selected=0, selected=None, stopped_at_step=-5, stopped="grade 12"
+    )
+    early = run.model_copy(
+        update={
+            "asked": RunAsked(program="lammps", settings={"seed": 2}),
+            "answer": run.answer.model_copy(update={"n_frames": 0, "extrapolation": watch}),
+        }
+    )
+    id_ = insert(database, early)
+    assert error_of(potential, id_) == (
+        f"{id_} has no frames, it ended in its equilibration (grade 12); give the selected.xyz that `lipsdb export "
+        "files` writes for it, or another run"
+    )
 
 
 def _cfg(atoms: Atoms) -> str:

@@ -49,9 +49,7 @@ def test_moment_tensor_potential_is_told_by_its_level() -> None:
     assert told == "potential: mtp, level 14, cutoff 5 Å, 130 labels, F MAE 109 meV/Å"
 
 
-@pytest.mark.parametrize(
-    ("step", "where"), [(-400, "100 of the 500 of the equilibration"), (400, "400 of 50000")]
-)
+@pytest.mark.parametrize(("step", "where"), [(-400, "100 of the 500 of the equilibration"), (400, "400 of 50000")])
 def test_run_that_was_ended_says_so(step: int, where: str) -> None:
     settings = {"ensemble": "nvt", "temperature_K": 1200.0, "seed": 3, "n_steps": 50000, "equilibration_steps": 500}
     answer = {"n_atoms": 256, "n_frames": 0, "frame_interval_ps": 0.2, "extrapolation": {"stopped_at_step": step}}

@@ -6,6 +6,7 @@ from typing import Any
 
 from lipsdb.documents.run import RunAnswer
 from lipsdb.queries import extrapolation
+from lipsdb.queries.tables import render
 from lipsdb.store.database import Database
 
 
@@ -29,3 +30,13 @@ def test_runs_without_grades_are_not_among_them(database: Database, author: Any)
     found = extrapolation.rows(database)
     assert found == []
     assert "a campaign watches its runs" in extrapolation.table(found).footnotes()[0]
+
+
+def test_run_that_ended_in_its_equilibration_fits_and_is_told_in_words(database: Database, author: Any) -> None:
+    author.watched_run([12.5], equilibration_steps=500)
+    author.watched_run([0.5, 1.0, 2.0, 1.0], seed=2, engine="deepmd")
+    table = extrapolation.table(extrapolation.rows(database))
+    at = next(column for column in table.columns if column.name == "ended at step")
+    assert sorted(at.cell(row) for row in table.rows) == ["1000 of 1000", "400 of the 500 of the equilibration"]
+    lines = render(table, width=80).splitlines()
+    assert sum(line.strip().startswith("beta ") for line in lines) == 2  # a line for each run

@@ -9,7 +9,7 @@ import pytest
 from lipsdb.provenance.withdrawal import withdraw
 from lipsdb.queries import potential_choice
 from lipsdb.queries.catalogue import QUERIES
-from lipsdb.queries.tables import render
+from lipsdb.queries.tables import render, short_id
 from lipsdb.store.database import Database
 
 ERRORS = {(5.0, 14): 101.0, (5.0, 8): 160.0, (10.0, 14): 100.0, (10.0, 8): 104.0}  # cutoff (Å), level -> meV/Å
@@ -42,7 +42,13 @@ def test_two_searches_are_told_apart(database: Database, author: Any) -> None:
     table = potential_choice.table(potential_choice.rows(database))
     assert table.columns[0].name == "search"
     assert [row.id for row in table.rows] == [first] * 4 + [second] * 2
-    assert sum("was chosen" in note for note in table.notes) == 2
+    assert [table.columns[0].cell(row) for row in table.rows] == [1] * 4 + [2] * 2
+    notes = [note for note in table.notes if "was chosen" in note]
+    assert [note.partition(": ")[0] for note in notes] == [
+        f"search {n} ({short_id(of)})" for n, of in ((1, first), (2, second))
+    ]
+    lines = render(table, width=80).splitlines()
+    assert sum(line.split()[:1] in (["1"], ["2"]) for line in lines) == 6  # a line for each member
 
 
 def test_choice_that_stands_on_a_withdrawn_potential_is_tainted(database: Database, author: Any) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from lipsdb.queries import potentials
+from lipsdb.queries.tables import render, short_id
 from lipsdb.store.database import Database
 
 
@@ -37,3 +38,11 @@ def test_moment_tensor_potentials_are_told_apart_by_their_level(database: Databa
     table = potentials.table(potentials.rows(database))
     level = next(column for column in table.columns if column.name == "level")
     assert [level.cell(row) for row in table.rows] == [None, None, 14, 14]
+
+
+def test_a_narrow_terminal_tells_potentials_apart(database: Database, author: Any) -> None:
+    dataset = author.dataset([])
+    made = [author.potential(dataset, engine="mtp", settings={"level": 14, "number": number}) for number in range(2)]
+    lines = render(potentials.table(potentials.rows(database)), width=80).splitlines()
+    for one in made:
+        assert sum(line.strip().startswith(short_id(one["id"])) for line in lines) == 2  # a row for each system

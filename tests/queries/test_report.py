@@ -551,6 +551,9 @@ def test_potentials_of_two_engines_stand_side_by_side(database: Database, tmp_pa
     watched = figure_of(page, "extrapolation-0")["data"]
     assert [trace["name"] for trace in watched[2:]] == ["from 2 on frames are kept", "from 10 on the run is ended"]
     assert f'title="{ended["id"]}"' in page.partition('id="table-extrapolation"')[2]
+    runs = page.partition('id="table-runs"')[2].partition("</table>")[0].split("<tr")
+    row = next(row for row in runs if f'title="{ended["id"]}"' in row)
+    assert re.findall(r"<td[^>]*>([^<]*)<", row)[3:7] == ["1000", "—", "—", "—"]  # it has no production to average
     references = page.partition('<section id="references">')[2]
     assert all(
         doi in references for doi in ("10.1137/15M1054183", "10.1063/5.0155600", "10.1016/j.commatsci.2017.08.031")

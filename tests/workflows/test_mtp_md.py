@@ -15,7 +15,8 @@ from ase.build import bulk
 from lipsdb.documents.base import ArtifactReference, Input
 from lipsdb.documents.potential import Parity, Potential, PotentialAnswer, PotentialAsked
 from lipsdb.documents.run import Run
-from lipsdb.errors import BadInputError
+from lipsdb.errors import BadInputError, StoppedRunError
+from lipsdb.md.coupling import Coupling
 from lipsdb.md.settings import MDSettings
 from lipsdb.potentials.mtp.files import write_mtp
 from lipsdb.potentials.mtp.grade import active_set
@@ -24,7 +25,8 @@ from lipsdb.provenance.machine import Stopwatch, versions_of
 from lipsdb.provenance.sealing import seal_faults
 from lipsdb.store.database import Database
 from lipsdb.workflows.answering import answer
-from lipsdb.workflows.molecular_dynamics import MDMaker
+from lipsdb.workflows.failures import Failure
+from lipsdb.workflows.molecular_dynamics import MDMaker, lammps_versions
 from lipsdb.workflows.rebuild import comparable
 from lipsdb.workflows.runs import load_run
 from lipsdb.workflows.single_points import _frame_of_run
@@ -104,9 +106,9 @@ def test_a_run_that_extrapolates_is_stored_as_far_as_it_came_and_gives_no_proper
     frames = ase.io.read(database.artifacts.save(grades.selected.sha256, tmp_path / "selected.xyz"), ":")
     assert len(frames) == grades.n_selected == (grades.max_grades >= 3).sum()
     assert stored["made_by"]["executable"] == "python -m lipsdb.potentials.mtp.lammps"
-    assert {"LAMMPS", "lammps", "numba", "numpy"} <= set(stored["made_by"]["versions"])
+    assert {"LAMMPS", "lammps", "numba", "numpy", "motep", "vesin"} <= set(stored["made_by"]["versions"])
     message = rf"{id_} stopped at step {grades.stopped_at_step} of 20000: extrapolation grade .* it is no whole run"
-    with pytest.raises(BadInputError, match=message):
+    with pytest.raises(StoppedRunError, match=message + ".* a larger break_grade.* submit it anew"):
         measured("radial_distribution", _reference(stored), dr_A=0.05)
     positions = _frame_of_run(database, id_, run.n_frames - 1)[1]  # its frames can be labelled
     assert positions.shape == (32, 3)
@@ -115,6 +117,19 @@ def test_a_run_that_extrapolates_is_stored_as_far_as_it_came_and_gives_no_proper
 
 def _reference(stored: dict[str, Any]) -> dict[str, str]:
     return {"collection": "runs", "id": stored["_id"], "content": stored["content"]}
+
+
+def test_what_took_no_part_in_a_run_is_not_in_its_record() -> None:
+    native = Coupling("pair_style mtp", versions={"LIPSDB_MTP_PLUGIN": "mtp.so sha256 0123"})
+    versions = lammps_versions(native, "22 Jul 2025")
+    assert versions["LIPSDB_MTP_PLUGIN"] == "mtp.so sha256 0123"
+    assert versions["LAMMPS"] == "22 Jul 2025"
+    assert not {"numba", "motep", "vesin"} & set(versions)
+
+
+def test_a_failure_for_a_stopped_run_is_not_run_again() -> None:
+    assert not Failure(1, "msd", "lipsdb.errors.StoppedRunError: run-0 stopped at step 5 of 10").may_rerun
+    assert Failure(1, "msd", "lipsdb.errors.BadInputError: no such atoms").may_rerun
 
 
 def test_a_run_that_extrapolates_in_its_equilibration_is_stored_without_a_frame(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import runpy
 import signal
@@ -236,6 +237,10 @@ def test_a_plugin_that_is_named_must_be_there_and_work(folder, monkeypatch) -> N
     (folder / "mtpplugin.so").write_bytes(b"no library")
     with pytest.raises(LipsdbError, match=r"takes argon\.mtp with \(Open of file .* too short\); unset"):
         coupling(folder / "argon.mtp", ELEMENTS)
+    monkeypatch.setattr("lipsdb.potentials.mtp.coupling._refusal", lambda *_: None)  # as if it worked
+    digest = hashlib.sha256(b"no library").hexdigest()
+    found = coupling(folder / "argon.mtp", ELEMENTS)
+    assert found.versions == {"LIPSDB_MTP_PLUGIN": f"mtpplugin.so sha256 {digest}"}
 
 
 ONCE_BROKEN = """#!{python}
