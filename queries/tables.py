@@ -156,11 +156,15 @@ def potential_name(id_: str, engine: str | None) -> str:
 
 
 def potential_columns(rows: Sequence[Any]) -> tuple[list[Column], list[str]]:
-    """A column with the engine and id of the potential, or a note if it is one for all rows."""
+    """A column that tells the potentials apart, by engine if that does, and a note with their ids."""
     potentials = {row.potential_id for row in rows}
     if len(potentials) == 1:
         return [], [f"all with {short_id(potentials.pop())}"]
-    return [Column("potential", "", lambda row: " ".join(filter(None, (row.engine, short_id(row.potential_id)))))], []
+    engines = {row.potential_id: row.engine for row in rows}
+    by_engine = len(set(engines.values())) == len(engines)
+    names = {id_: engine if by_engine and engine else potential_name(id_, engine) for id_, engine in engines.items()}
+    told = ", ".join(f"{name}: {short_id(id_)}" for id_, name in sorted(names.items(), key=lambda item: item[1]))
+    return [Column("potential", "", lambda row: names[row.potential_id])], [told]
 
 
 def render(table: Table, format: str = "table", *, width: int | None = None) -> str:

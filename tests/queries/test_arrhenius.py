@@ -100,6 +100,17 @@ def test_potentials_of_two_engines_are_told_apart(database: Database, author: An
     for query in (arrhenius, conductivity):
         table = query.table(query.rows(database))
         column = next(column for column in table.columns if column.name == "potential")
-        assert {column.cell(row) for row in table.rows} == {f"{name} {id_[:18]}" for name, id_ in made.items()}
-        assert not any("all with" in note for note in table.notes)
+        assert [column.cell(row) for row in table.rows] == [row.engine for row in table.rows]
+        assert ", ".join(f"{name}: {id_[:18]}" for name, id_ in made.items()) in table.notes
         assert list(dict.fromkeys(row.engine for row in table.rows)) == ["deepmd", "mtp"]
+
+
+def test_two_potentials_of_one_engine_are_told_apart_by_their_ids(database: Database, author: Any) -> None:
+    dataset = author.dataset([])
+    made = [author.potential(dataset, engine="mtp", settings={"level": level})["id"] for level in (8, 12)]
+    for seed, id_ in enumerate(made):
+        conditions = {"structure": "beta", "formula": "Li3PS4", "ensemble": "nvt", "potential_id": id_}
+        author.arrhenius([author.diffusion(600.0, seed, 1e-5)], conditions=conditions)
+    table = arrhenius.table(arrhenius.rows(database))
+    column = next(column for column in table.columns if column.name == "potential")
+    assert {column.cell(row) for row in table.rows} == {f"mtp {id_.partition('-')[2][:8]}" for id_ in made}
