@@ -134,7 +134,7 @@ def table(found: Sequence[PotentialChoiceRow]) -> Table:
         Column("time", "µs/atom/step", lambda row: row.time_us_per_atom),
         Column("choice", "", _choice),
         Column("potential", "", lambda row: short_id(row.potential_id), detail=True),
-        Column("training", "core s", lambda row: f"{row.training_core_seconds:.0f}", detail=True),
+        Column("training", "core s", lambda row: f"{row.training_core_seconds:.3g}", detail=True),
         _error("energy RMSE", "meV/atom", "energy_rmse_meV_per_atom", criteria),
         _error("force RMSE", "meV/Å", "force_rmse_meV_per_A", criteria),
         _error("virial RMSE", "meV/atom", "virial_rmse_meV_per_atom", criteria),

@@ -46,10 +46,10 @@ def run(
     for failure in summary.failures:
         err.print(f"[red]Firework {failure.fw_id}[/red] {failure.name} failed: {failure.reason}")
     if summary.failures:
-        again = next((failure.fw_id for failure in summary.failures if failure.may_rerun), None)
-        if again is None:
+        again = [str(failure.fw_id) for failure in summary.failures if failure.may_rerun]
+        if not again:
             next_step("mend the campaign file as the messages say, then: lipsdb campaign submit FILE; lipsdb run")
         else:
-            next_step(f"mend the cause, then: lipsdb lpad rerun_fws -i {again}; lipsdb run")
+            next_step(f"mend the cause, then: lipsdb lpad rerun_fws -i {','.join(again)}; lipsdb run")
         raise typer.Exit(1)
     next_step("lipsdb query arrhenius, lipsdb report CAMPAIGN -o report.html")

@@ -143,6 +143,19 @@ def step_in_words(step: int, n_steps: int, equilibration_steps: int) -> str:
     return f"{step} of {n_steps}"
 
 
+def grades_in_words(segments: Sequence[Segment], settings: MDSettings) -> str:
+    """What a run that failed should say of its grades; empty if there are none."""
+    rows = _rows(segments)
+    if settings.extrapolation is None or not rows:
+        return ""
+    step, largest = max(rows, key=lambda row: row[1])[:2]
+    where = step_in_words(step - settings.equilibration_steps, settings.n_steps, settings.equilibration_steps)
+    return (
+        f"; its largest extrapolation grade was {largest:.3g} at step {where}, under break_grade "
+        f"({settings.extrapolation.break_grade:g}): a smaller one ends such a run before, and keeps its frames"
+    )
+
+
 def _rows(segments: Sequence[Segment]) -> list[tuple[int, float, int, bool]]:
     """Rows (step, largest grade, atom, whether kept) of all segments; a torn last row is left out."""
     found: list[tuple[int, float, int, bool]] = []

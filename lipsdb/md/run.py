@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from lipsdb.errors import BadInputError, InterruptedRunError, LipsdbError, RefusedError
 from lipsdb.md.coupling import Coupling, DriverArguments
-from lipsdb.md.extrapolation import GradeSeries, has_production, kept_before, last_step, read_grades
+from lipsdb.md.extrapolation import GradeSeries, grades_in_words, has_production, kept_before, last_step, read_grades
 from lipsdb.md.input import LammpsOrientation, lammps_script, write_lammps_data
 from lipsdb.md.monitor import ThermoMonitor, check_thermo
 from lipsdb.md.process import (
@@ -138,8 +138,11 @@ def run_lammps(
         segment = _next_segment(folder, settings, coupling.commands, restart_interval)
         command = lammps_command(coupling, _arguments(segment, settings, ranks, restart_interval), ranks)
         monitor = ThermoMonitor(segment.path("log"), settings, float(np.linalg.det(orientation.cell)))
-        status = _watch(command, segment, monitor, settings, progress, lock_fd, ranks)
-        _raise_for_status(status, segment, monitor, settings)
+        try:
+            status = _watch(command, segment, monitor, settings, progress, lock_fd, ranks)
+            _raise_for_status(status, segment, monitor, settings)
+        except RefusedError as error:
+            raise RefusedError(f"{error}{grades_in_words(list_segments(folder), settings)}") from error
     segments = list_segments(folder)
     symbols = symbols_of(numbers)
     grades = read_grades(segments, settings, symbols, folder / SELECTED_FILE)
